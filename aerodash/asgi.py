@@ -1,0 +1,139 @@
+"""The one ASGI application: express lane, console sockets, and Django with its ninja lane and pages.
+
+It also owns the lifespan protocol, which Django and Channels do not: engines open on the server's loop before the
+first request, and answer what they hold before the process exits.
+"""
+
+import logging
+import os
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aerodash.settings")
+django.setup(set_prefix=False)
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import URLRouter  # noqa: E402
+from channels.security.websocket import OriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from servestatic import ServeStaticASGI  # noqa: E402
+
+from aerodash import engines, health  # noqa: E402
+from aerodash.errors import AeroDashError  # noqa: E402
+from aerodash.middleware import new_request_id  # noqa: E402
+from aerodash.realtime.routing import websocket_urlpatterns  # noqa: E402
+from aerodash.urls import ring  # noqa: E402
+from aerodash.wire import execute as wire  # noqa: E402
+from aerodash.wire import express  # noqa: E402
+from aerodash.wire.express import Receive, Scope, Send  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+_DOCUMENTS = {"/v1/docs", "/v1/openapi.json"}
+_SLASHES = re.compile("//+")
+_PREFIXES = ("/v1/", "//")
+
+
+class Application:
+    """Routes by the shape of the scope. express: serve wire operations on the express lane (else through ninja)."""
+
+    def __init__(self, *, express: bool) -> None:
+        self.express = express
+        self._django = ASGIHandler()
+        self._pages = _with_static_files(self._django)
+        self._sockets = OriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.CSRF_TRUSTED_ORIGINS
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            path = scope["path"]
+            if path.startswith(_PREFIXES):  # clients whose base URL ends in a slash ask for /v1//cache/get
+                path = scope["path"] = _SLASHES.sub("/", path)
+                scope["raw_path"] = path.encode()
+            if not path.startswith("/v1/"):
+                if path in health.PATHS:
+                    await health.serve(scope, send)
+                else:
+                    await self._pages(scope, receive, send)
+            elif scope["method"] == "OPTIONS":
+                await _preflight(scope, send)
+            elif path in _DOCUMENTS:
+                await self._pages(scope, receive, send)
+            elif self.express:
+                await express.serve(ring, scope, receive, send)
+            else:
+                await self._ninja(scope, receive, send)
+        elif kind == "websocket":
+            await self._sockets(scope, receive, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+
+    async def _ninja(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand an API request to Django, which would spool a body of any length: so read it here, within bounds."""
+        try:
+            headers = express.headers_of(scope)
+            wire.find(scope["path"], scope["method"])
+            await wire.identify(ring, headers)
+            wire.check_length(headers)
+            body = await express.read_body(receive)
+        except express.Gone:
+            return
+        except AeroDashError as exc:
+            await express.answer_error(scope, send, exc)
+            return
+        await self._django(scope, _replay(body, receive), send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives a body once and then whatever the server says next (that the caller hung up)."""
+    first: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> MutableMapping[str, Any]:
+        return first.pop() if first else await receive()
+
+    return replayed
+
+
+async def _preflight(scope: Scope, send: Send) -> None:
+    headers = express.headers_of(scope)
+    origin = headers.get("origin", "")
+    known = bool(origin) and await ring.knows_origin(origin)
+    request_id = new_request_id(headers.get("x-request-id", ""))
+    await express.reply(send, wire.preflight(request_id, origin, known))
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await engines.adopt()
+            except Exception as exc:
+                log.exception("the engines did not open")
+                await send({"type": "lifespan.startup.failed", "message": str(exc)})
+                raise
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await engines.release()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _with_static_files(application: Any) -> ServeStaticASGI:
+    """Serve static/ and the apps' own static folders outside Django's middleware."""
+    from django.contrib.staticfiles.finders import get_finders
+
+    served = ServeStaticASGI(application, allow_all_origins=False, autorefresh=settings.DEBUG)
+    for finder in get_finders():
+        for storage in getattr(finder, "storages", {}).values():
+            served.add_files(storage.location, prefix=settings.STATIC_URL)
+    return served
+
+
+application = Application(express=settings.AERODASH_EXPRESS)

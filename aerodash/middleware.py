@@ -1,0 +1,74 @@
+"""The one middleware of our own: every request gets an id that joins replies, audit lines and logs."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def new_request_id(offered: str = "") -> str:
+    """The caller's own id if it is short and plain, else a fresh one."""
+    return offered if _ACCEPTABLE.fullmatch(offered) else f"req_{secrets.token_hex(8)}"
+
+
+@sync_and_async_middleware
+def request_id(
+    get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
+) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+    """Set request.request_id and answer it as X-Request-Id."""
+
+    def begin(request: HttpRequest) -> str:
+        request.request_id = new_request_id(request.headers.get("X-Request-Id", ""))  # type: ignore[attr-defined]
+        return request.request_id  # type: ignore[attr-defined]
+
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> HttpResponseBase:
+            rid = begin(request)
+            response = await get_response(request)  # type: ignore[misc]
+            response.headers.setdefault("X-Request-Id", rid)
+            return response
+    else:
+
+        def middleware(request: HttpRequest) -> HttpResponseBase:  # type: ignore[misc]
+            rid = begin(request)
+            response = get_response(request)
+            response.headers.setdefault("X-Request-Id", rid)  # type: ignore[union-attr]
+            return response
+
+    return middleware
+
+
+@sync_and_async_middleware
+def contract_headers(
+    get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
+) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+    """Let an API reply carry exactly the headers that the wire layer gave it, as on the express lane.
+
+    The other middleware adds what pages need (policies, cookies' Vary); on an API reply that would be noise.
+    """
+
+    def bare(response: HttpResponseBase) -> HttpResponseBase:
+        headers = getattr(response, "wire_headers", None)
+        if headers is not None:
+            for name in list(response.headers):
+                if name.lower() not in headers:
+                    del response.headers[name]
+            response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+        return response
+
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> HttpResponseBase:
+            return bare(await get_response(request))  # type: ignore[misc]
+    else:
+
+        def middleware(request: HttpRequest) -> HttpResponseBase:  # type: ignore[misc]
+            return bare(get_response(request))  # type: ignore[arg-type]
+
+    return middleware

@@ -1,0 +1,97 @@
+"""Projects, people, keys and the audit log: what both planes share."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+from aerodash.auth import Role
+
+
+class User(AbstractUser):
+    """A person who signs in to the console."""
+
+    class Meta:
+        db_table = "aerodash_user"
+
+
+class Project(models.Model):
+    """One tenant. Its number never changes and names its keys in Valkey; its slug may."""
+
+    class Environment(models.TextChoices):
+        PRODUCTION = "production"
+        STAGING = "staging"
+        DEVELOPMENT = "development"
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=120)
+    environment = models.CharField(max_length=16, choices=Environment, default=Environment.DEVELOPMENT)
+    allowed_origins = models.JSONField(
+        default=list, blank=True, help_text="Origins whose pages may call the API from a browser."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    members: models.ManyToManyField = models.ManyToManyField(User, through="Member", related_name="projects")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Member(models.Model):
+    """One person's role in one project."""
+
+    project = models.ForeignKey(Project, models.CASCADE)
+    user = models.ForeignKey(User, models.CASCADE)
+    role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["project", "user"], name="member_once_per_project"),)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.project_id}: {self.role}"
+
+
+class ApiKey(models.Model):
+    """What a program shows instead of a password. Only a digest is kept; the text is shown once."""
+
+    project = models.ForeignKey(Project, models.CASCADE)
+    name = models.CharField(max_length=120)
+    digest = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=24, help_text="The first characters, by which people tell keys apart.")
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SignInLink(models.Model):
+    """A link that signs one person in, once, within its time. Only a digest is kept."""
+
+    user = models.ForeignKey(User, models.CASCADE)
+    digest = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"for {self.user_id} until {self.expires_at:%H:%M:%S}"
+
+
+class AuditEntry(models.Model):
+    """One change, by anybody, through any door. Rows are only ever added."""
+
+    project = models.ForeignKey(Project, models.CASCADE)
+    at = models.DateTimeField(auto_now_add=True)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_label = models.CharField(max_length=160)
+    door = models.CharField(max_length=16)
+    verb = models.CharField(max_length=64)
+    target = models.CharField(max_length=1100)
+    details = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["project", "-at"], name="audit_project_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target} by {self.actor_label}"

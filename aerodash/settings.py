@@ -1,0 +1,232 @@
+"""All settings, from the environment, with defaults that run on a laptop. docs/settings.md lists them.
+
+A wrong value stops the start and names its variable. A secret may come from a file: NAME_FILE instead of NAME.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str = "") -> str:
+    """The variable's value, or the content of the file that NAME_FILE names, or the default."""
+    if path := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as exc:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {exc.strerror}.") from exc
+    return os.environ.get(name, default)
+
+
+def env_bool(name: str, default: bool) -> bool:
+    value = env(name, "1" if default else "0").lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    raise ImproperlyConfigured(f"{name}: {value!r} is neither 1 nor 0.")
+
+
+def env_int(name: str, default: int, low: int, high: int) -> int:
+    value = env(name, str(default))
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}: {value!r} is not a whole number.") from None
+    if not low <= number <= high:
+        raise ImproperlyConfigured(f"{name}: {number} is not between {low} and {high}.")
+    return number
+
+
+def database(url: str) -> dict[str, object]:
+    """Django's DATABASES entry for DATABASE_URL; SQLite only until the PostgreSQL dialect lands (issue 4)."""
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite":
+        raise ImproperlyConfigured(
+            f"DATABASE_URL: {parts.scheme or url!r} is not supported yet; use sqlite:///absolute/path."
+        )
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": unquote(parts.path[1:] if parts.path.startswith("//") else parts.path),
+        "OPTIONS": {
+            "timeout": 5,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+        },
+        "TEST": {"NAME": os.environ.get("AERODASH_TEST_DATABASE", "")}
+        if "AERODASH_TEST_DATABASE" in os.environ
+        else {},
+    }
+
+
+AERODASH_DATA = Path(env("AERODASH_DATA", str(BASE_DIR / "var"))).resolve()
+AERODASH_HOST = env("AERODASH_HOST", "127.0.0.1")
+AERODASH_PORT = env_int("AERODASH_PORT", 8787, 1, 65535)
+AERODASH_EXPRESS = env_bool("AERODASH_EXPRESS", True)
+AERODASH_WEB_PROCESSES = env_int("AERODASH_WEB_PROCESSES", 1, 1, 64)
+AERODASH_PUBLIC_URL = env("AERODASH_PUBLIC_URL", f"http://{AERODASH_HOST}:{AERODASH_PORT}").rstrip("/")
+
+
+def _secret_key() -> str:
+    """SECRET_KEY, else the one kept in the data folder since the first start."""
+    if key := env("SECRET_KEY"):
+        return key
+    path = AERODASH_DATA / "secret-key"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    AERODASH_DATA.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(48)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key)
+    except FileExistsError:  # another process of the same start was first
+        return path.read_text(encoding="ascii").strip()
+    return key
+
+
+def _valkey_url() -> str:
+    """VALKEY_URL, else where the embedded server of this data folder said that it listens."""
+    if url := env("VALKEY_URL"):
+        return url
+    try:
+        return (AERODASH_DATA / "valkey" / "url").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return f"unix://{AERODASH_DATA / 'valkey' / 'valkey.sock'}"
+
+
+SECRET_KEY = _secret_key()
+VALKEY_URL = _valkey_url()
+CHANNELS_URL = env("CHANNELS_URL", VALKEY_URL)
+DEBUG = env_bool("AERODASH_DEBUG", False)
+
+_public = urlsplit(AERODASH_PUBLIC_URL)
+ALLOWED_HOSTS = [h for h in env("AERODASH_ALLOWED_HOSTS").split(",") if h] or [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    AERODASH_HOST,
+    _public.hostname or "localhost",
+]
+CSRF_TRUSTED_ORIGINS = [AERODASH_PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "aerodash_session"
+CSRF_COOKIE_NAME = "aerodash_csrf"
+
+INSTALLED_APPS = [
+    "aerodash",
+    "cache_admin",
+    "jobs_admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "ninja",
+    "allauth",
+    "allauth.account",
+]
+
+MIDDLEWARE = [
+    "aerodash.middleware.contract_headers",
+    "aerodash.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+APPEND_SLASH = False
+ROOT_URLCONF = "aerodash.urls"
+ASGI_APPLICATION = "aerodash.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "aerodash.console.context.console",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": database(env("DATABASE_URL", f"sqlite:///{AERODASH_DATA / 'aerodash.sqlite3'}"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the wire layer bounds API bodies itself, with its own error
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [CHANNELS_URL], "prefix": "aerodash"},
+    },
+}
+
+AUTH_USER_MODEL = "aerodash.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/sign-in"
+
+# Every page is under this policy; the nonce is for htmx's hx-csp extension, which strips what does not carry it.
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "manifest-src": [CSP.SELF],
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+USE_THOUSAND_SEPARATOR = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env("AERODASH_LOG_LEVEL", "WARNING")},
+}

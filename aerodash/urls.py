@@ -1,0 +1,19 @@
+"""Every URL of the control plane, and the API's ninja lane."""
+
+# Importing an app's api module enters its operations in the table.
+import cache_admin.api  # noqa: F401
+import jobs_admin.api  # noqa: F401
+from django.urls import include, path, re_path
+
+from aerodash.keys import KeyRing
+from aerodash.wire import api
+
+ring = KeyRing()
+
+urlpatterns = [
+    path("v1/", api.build(ring).urls),
+    re_path("^v1/", api.unknown),
+    path("", include("aerodash.console.urls")),
+    path("p/<slug:slug>/", include("cache_admin.urls")),
+    path("p/<slug:slug>/", include("jobs_admin.urls")),
+]

@@ -1,0 +1,159 @@
+"""One strict decoder for request bodies, whichever lane they come by.
+
+A request type is a msgspec Struct. A body that uses exactly its names and types is decoded in one pass; any other
+(aliases, nulls, whole floats, unknown fields) goes field by field, to the same meaning and with better messages.
+Users' values are `msgspec.Raw`: the caller's own JSON text, checked and never turned into another text.
+Source: wire contract, section 9.
+"""
+
+from typing import Any, ClassVar, get_args, get_origin
+
+import msgspec
+from msgspec import Raw
+
+from aerodash.errors import InvalidInput
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Base of every request body. An optional field defaults to None: JSON null and absent mean the same.
+
+    aliases: other names of a field, {field: (alias, …)}; two that disagree are refused.
+    nullable: fields for which null is a value of its own, so that a required one may be null (cache values,
+    payloads, expire's ttl). Such a field is typed Raw, or `T | None` without a default.
+    """
+
+    aliases: ClassVar[dict[str, tuple[str, ...]]] = {}
+    nullable: ClassVar[frozenset[str]] = frozenset()
+
+
+class Reply(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Base of every reply body. A field that may be absent is `T | UnsetType = UNSET` (or has a default that
+    means absent); a field that must always be sent has no default. Absent fields are omitted, never null."""
+
+
+class Decoder:
+    """Decodes bodies for one request type. Build it once; it is safe to share."""
+
+    def __init__(self, request: type[msgspec.Struct]) -> None:
+        self._fast = msgspec.json.Decoder(request, strict=True)
+        self._type = request
+        self._fields = [_Field(info, request) for info in msgspec.structs.fields(request)]
+        self._holds_values = any(Raw in _types_in(info.type) for info in msgspec.structs.fields(request))
+
+    def decode(self, body: bytes) -> Any:
+        """The request, with every bound and type checked. Raises InvalidInput naming the field."""
+        try:
+            if self._holds_values:
+                # Raw is only sliced: numbers out of a double's range, integers past 4300 digits and broken UTF-8
+                # show up here.
+                msgspec.json.decode(body)
+            try:
+                return self._fast.decode(body)
+            except msgspec.ValidationError:
+                return self.by_field(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise InvalidInput(
+                f"The body is not valid JSON: {_sentence(exc)}", reason="malformed_json"
+            ) from exc
+
+    def by_field(self, text: bytes | Raw, within: str = "") -> Any:
+        """The same, from an object whose JSON is known to be sound. within: what messages put before the field."""
+        try:
+            sent = _OBJECT.decode(text)
+        except msgspec.ValidationError:
+            what = within.rstrip(".") or "The body"
+            raise InvalidInput(f"{what} must be a JSON object.", reason="malformed_json") from None
+        values = {}
+        for field in self._fields:
+            raw = field.find(sent, within)
+            if raw is not None:
+                values[field.name] = field.decode(raw, within)
+            elif field.required:
+                name = within + field.name
+                raise InvalidInput(f"{name} is required.", reason="missing", field=name)
+        return self._type(**values)
+
+
+class _Field:
+    """One field of a request type and how it is found in and read from a body."""
+
+    def __init__(self, info: msgspec.structs.FieldInfo, request: type[msgspec.Struct]) -> None:
+        self.name = info.encode_name
+        self.required = info.required
+        self._is_raw = info.type is Raw or (Raw in _types_in(info.type, depth=1))
+        self._names = (info.encode_name, *getattr(request, "aliases", {}).get(info.encode_name, ()))
+        self._nullable = info.encode_name in getattr(request, "nullable", frozenset())
+        self._decoder = msgspec.json.Decoder(info.type, strict=True)
+        nested = [t for t in _types_in(info.type) if isinstance(t, type) and issubclass(t, Request)]
+        self._items = Decoder(nested[0]) if nested else None
+
+    def find(self, sent: dict[str, Raw], within: str) -> Raw | None:
+        """The field's text under its name or an alias; None if absent (or null where null means absent)."""
+        found: Raw | None = None
+        for name in self._names:
+            raw = sent.get(name)
+            if raw is None or (not self._nullable and bytes(raw) == b"null"):
+                continue
+            if found is not None and msgspec.json.decode(found) != msgspec.json.decode(raw):
+                names = " and ".join(n for n in self._names if n in sent)
+                raise InvalidInput(
+                    f"{names} say different things.", reason="conflicting_aliases", field=within + self.name
+                )
+            found = raw if found is None else found
+        return found
+
+    def decode(self, raw: Raw, within: str) -> Any:
+        if self._is_raw:
+            return Raw(bytes(raw))
+        name = within + self.name
+        if self._items is not None:
+            text = bytes(raw)
+            if text.startswith(b"["):
+                items = _ARRAY.decode(text)
+                return [self._items.by_field(item, f"{name}[{i}].") for i, item in enumerate(items)]
+            if not any(t is dict for t in _types_in(self._decoder.type, origins=True)):
+                return self._items.by_field(text, f"{name}.")
+        try:
+            return self._decoder.decode(raw)
+        except msgspec.ValidationError as exc:
+            if (whole := _whole_float(raw)) is not None:
+                try:
+                    return self._decoder.decode(whole)
+                except msgspec.ValidationError:
+                    pass  # a whole number, and still not what the field takes: the first message says it best
+            raise InvalidInput(f"{name}: {_sentence(exc)}", reason="invalid_field", field=name) from None
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ARRAY = msgspec.json.Decoder(list[Raw])
+
+
+def _types_in(annotation: Any, *, depth: int = 9, origins: bool = False) -> list[Any]:
+    """Every type that an annotation is made of; depth 1 looks through unions and Annotated only."""
+    origin = get_origin(annotation)
+    if origin is None:
+        return [annotation]
+    if depth == 1 and origin in {list, dict}:
+        return []
+    found = [origin] if origins else []
+    for arg in get_args(annotation):
+        if isinstance(arg, type) or get_origin(arg) is not None:
+            found += _types_in(arg, depth=depth, origins=origins)
+    return found
+
+
+def _whole_float(raw: Raw) -> bytes | None:
+    """The integer text of a float such as 60.0, which some clients send for a whole number."""
+    try:
+        number = msgspec.json.decode(raw, type=float)
+    except msgspec.ValidationError:
+        return None
+    return str(int(number)).encode() if number.is_integer() else None
+
+
+def _sentence(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply."
+    if isinstance(exc, UnicodeDecodeError):
+        return "it is not UTF-8."
+    return str(exc).removeprefix("JSON is malformed: ").split(" - at `")[0].rstrip(".") + "."

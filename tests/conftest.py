@@ -1,0 +1,32 @@
+"""What every test stands on: a real Valkey, a real SQLite file, and a project of its own.
+
+Engines write through connections of their own, so nothing is rolled back between tests: each test makes a new
+project and touches nothing outside it.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# Before any import of settings: tests never touch the developer's own data folder.
+_DATA = Path(tempfile.mkdtemp(prefix="aerodash-test-"))
+os.environ["AERODASH_DATA"] = str(_DATA)
+os.environ["AERODASH_TEST_DATABASE"] = str(_DATA / "test.sqlite3")
+for _name in ("VALKEY_URL", "CHANNELS_URL", "DATABASE_URL"):
+    os.environ.pop(_name, None)
+
+from aerodash import embedded  # noqa: E402
+
+_valkey = embedded.start(_DATA / "valkey")
+
+
+def _clean_up() -> None:
+    _valkey.stop()
+    shutil.rmtree(_DATA, ignore_errors=True)
+
+
+atexit.register(_clean_up)
+
+pytest_plugins = ["tests.fixtures"]

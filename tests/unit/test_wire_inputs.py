@@ -1,0 +1,124 @@
+"""The request decoder: aliases, nulls, whole floats, bounds, and users' JSON kept as it came."""
+
+import contextlib
+from typing import Annotated
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aerodash.errors import InvalidInput
+from aerodash.wire.inputs import Decoder, Request
+
+
+class Item(Request):
+    aliases = {"ttl": ("expirationTtl",)}  # noqa: RUF012
+    nullable = frozenset({"value"})
+    key: str
+    value: msgspec.Raw
+    ttl: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Many(Request):
+    entries: list[Item] | dict[str, msgspec.Raw]
+    note: msgspec.Raw | None = None
+
+
+item, many = Decoder(Item), Decoder(Many)
+
+
+def decode(text: str) -> Item:
+    return item.decode(text.encode())
+
+
+def test_null_and_absent_mean_the_same_for_an_optional_field() -> None:
+    assert decode('{"key":"a","value":1,"ttl":null}').ttl is None
+    assert decode('{"key":"a","value":1}').ttl is None
+
+
+def test_null_is_a_value_where_the_contract_says_so() -> None:
+    assert bytes(decode('{"key":"a","value":null}').value) == b"null"
+    assert bytes(decode('{"key":"a","value":null,"extra":1}').value) == b"null"
+
+
+@pytest.mark.parametrize("text", ["60", "60.0", "6e1"])
+def test_whole_floats_count_as_integers(text: str) -> None:
+    assert decode(f'{{"key":"a","value":1,"ttl":{text}}}').ttl == 60
+
+
+@pytest.mark.parametrize("text", ["true", '"60"', "60.5", "0", "-1", "[]", "1e400"])
+def test_what_is_not_a_positive_integer_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        decode(f'{{"key":"a","value":1,"ttl":{text}}}')
+
+
+def test_an_alias_is_the_field_and_two_that_disagree_are_refused() -> None:
+    assert decode('{"key":"a","value":1,"expirationTtl":5}').ttl == 5
+    assert decode('{"key":"a","value":1,"ttl":5,"expirationTtl":5.0}').ttl == 5
+    with pytest.raises(InvalidInput) as caught:
+        decode('{"key":"a","value":1,"ttl":5,"expirationTtl":6}')
+    assert caught.value.details["reason"] == "conflicting_aliases"
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert decode('{"key":"a","value":1,"colour":"red"}').key == "a"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "123456789012345678901234567890",
+        "1.10",
+        "-0.0",
+        '"\\u00e9\\ud83d\\ude00"',
+        '{"b" :1, "a":[ ]}',
+        '"\\u0000"',
+    ],
+)
+@pytest.mark.parametrize("extra", ["", ',"unknown":1'])
+def test_a_value_comes_through_byte_for_byte(value: str, extra: str) -> None:
+    assert bytes(decode(f'{{"key":"a","value":{value}{extra}}}').value) == value.encode()
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", "1e999", '"\\ud800"', '"\\udc00x"', "9" * 4301, "[" * 100_000]
+)
+def test_what_other_readers_cannot_read_back_is_refused(value: str) -> None:
+    with pytest.raises(InvalidInput):
+        decode(f'{{"key":"a","value":{value}}}')
+
+
+def test_bytes_that_are_not_utf8_are_refused() -> None:
+    with pytest.raises(InvalidInput):
+        item.decode(b'{"key":"a","value":"\xff"}')
+
+
+def test_the_message_names_the_field_inside_a_list() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        many.decode(b'{"entries":[{"key":"a","value":1},{"key":"b"}]}')
+    assert caught.value.details["field"] == "entries[1].value"
+
+
+def test_aliases_and_whole_floats_work_inside_a_list() -> None:
+    decoded = many.decode(b'{"entries":[{"key":"a","value":1,"expirationTtl":60.0}]}')
+    assert decoded.entries[0].ttl == 60
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"3", b"{", b'{"key"}'])
+def test_a_body_that_is_not_an_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        item.decode(body)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_invalid_input(body: bytes) -> None:
+    with contextlib.suppress(InvalidInput):
+        item.decode(body)
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=5))
+def test_the_fast_way_and_the_way_by_field_agree(values: dict) -> None:
+    body = msgspec.json.encode({"key": "k", "value": values})
+    with_more = msgspec.json.encode({"key": "k", "value": values, "unknown": 0})
+    assert bytes(item.decode(body).value) == bytes(item.decode(with_more).value)
