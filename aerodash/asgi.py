@@ -4,9 +4,11 @@ It also owns the lifespan protocol, which Django and Channels do not: engines op
 first request, and answer what they hold before the process exits.
 """
 
+import asyncio
 import logging
 import os
 import re
+import signal
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -25,6 +27,7 @@ from servestatic import ServeStaticASGI  # noqa: E402
 from aerodash import engines, health  # noqa: E402
 from aerodash.errors import AeroDashError  # noqa: E402
 from aerodash.middleware import new_request_id  # noqa: E402
+from aerodash.realtime.consumer import say_restarting  # noqa: E402
 from aerodash.realtime.routing import websocket_urlpatterns  # noqa: E402
 from aerodash.urls import ring  # noqa: E402
 from aerodash.wire import execute as wire  # noqa: E402
@@ -118,11 +121,25 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 log.exception("the engines did not open")
                 await send({"type": "lifespan.startup.failed", "message": str(exc)})
                 raise
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _about_to_end)
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await engines.release()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+_ending: list[asyncio.Task[None]] = []
+
+
+def _about_to_end() -> None:
+    """`aerodash web` says so shortly before SIGTERM: the server would wait for long polls, and cut sockets off."""
+
+    async def end_waits() -> None:
+        await engines.drain()
+        await say_restarting()
+
+    _ending.append(asyncio.get_running_loop().create_task(end_waits()))
 
 
 def _with_static_files(application: Any) -> ServeStaticASGI:

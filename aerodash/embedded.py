@@ -68,12 +68,15 @@ def find_binary() -> Path:
         ) from exc
 
 
-def start(folder: Path, *, appendfsync: str = "everysec", timeout_s: float = 60) -> Embedded:
+def start(
+    folder: Path, *, appendfsync: str = "everysec", timeout_s: float = 300, stop_s: float = 20
+) -> Embedded:
     """The server whose data live in `folder`, once it answers; its address is kept in folder/url.
 
     One that an earlier start left running there is taken over. Two calls at once on one folder are the caller's
     to prevent. appendfsync: "everysec" (at most 2 s are lost in a power cut) or "always".
-    timeout_s: reading a large append-only file takes a while.
+    timeout_s: reading a large append-only file takes a while. stop_s: how long one that cannot be taken over may
+    take to end before it is killed.
     Raises EngineDown with the end of its log if it does not come up in time.
     """
     binary = find_binary()
@@ -82,7 +85,7 @@ def start(folder: Path, *, appendfsync: str = "everysec", timeout_s: float = 60)
     if left is not None:
         if _usable(left, folder, binary, appendfsync, timeout_s):
             return left
-        left.stop()
+        left.stop(stop_s)
     return _launch(folder, binary, appendfsync, timeout_s)
 
 
@@ -93,7 +96,7 @@ def _launch(folder: Path, binary: Path, appendfsync: str, timeout_s: float) -> E
         listen = ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "600"]
         url = f"unix://{path}"
     else:
-        port = _free_port()
+        port = _port(folder)
         listen = ["--port", str(port), "--bind", "127.0.0.1"]
         url = f"redis://127.0.0.1:{port}"
     log = folder / "valkey.log"
@@ -102,6 +105,7 @@ def _launch(folder: Path, binary: Path, appendfsync: str, timeout_s: float) -> E
             str(binary), *listen,
             "--dir", str(folder), "--appendonly", "yes", "--appendfsync", appendfsync, "--save", "",
             "--maxmemory-policy", "noeviction", "--logfile", str(log), "--daemonize", "no",
+            "--set-proc-title", "no",  # so that its command line goes on naming its folder
         ],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
@@ -168,7 +172,11 @@ def _answers(url: str) -> bool:
         if parts.scheme == "unix":
             client = socket.socket(socket.AF_UNIX)
             client.settimeout(1)
-            client.connect(parts.path)
+            try:
+                client.connect(parts.path)
+            except OSError:
+                client.close()
+                return False
         else:
             client = socket.create_connection((parts.hostname, parts.port), timeout=1)
     except OSError:
@@ -181,7 +189,15 @@ def _answers(url: str) -> bool:
             return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _port(folder: Path) -> int:
+    """The loopback port of the last start, so that clients find a restarted server again; else a free one."""
+    before = urlsplit((folder / "url").read_text()).port if (folder / "url").exists() else None
+    for wanted in (before or 0, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:  # another program has it now
+                continue
+            return probe.getsockname()[1]
+    raise EngineDown("No loopback port is free for Valkey.", reason="valkey_start")

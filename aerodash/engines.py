@@ -62,6 +62,16 @@ async def adopt() -> None:
         _open[name] = engine
 
 
+async def drain() -> None:
+    """The process is about to end: have each engine that makes callers wait (long polls) answer them now.
+
+    Everything else goes on as before; `release` comes once the requests that are under way have ended.
+    """
+    for engine in list(_open.values()):
+        if (answer_waits := getattr(engine, "drain", None)) is not None:
+            await answer_waits()
+
+
 async def release() -> None:
     """Close every engine, in the opposite order, and forget the loop."""
     global _loop

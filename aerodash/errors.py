@@ -114,3 +114,9 @@ class EngineDown(AeroDashError):
     def __init__(self, message: str, *, retry_after_s: int = 1, reason: str = "", **details: object) -> None:
         super().__init__(message, reason=reason, **details)  # type: ignore[arg-type]
         self.retry_after_s = retry_after_s
+
+
+class CannotStart(AeroDashError):
+    """A command cannot do what it was asked to; the message says why and what to mend."""
+
+    reason = "cannot_start"

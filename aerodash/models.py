@@ -91,7 +91,22 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        indexes = (models.Index(fields=["project", "-at"], name="audit_project_newest"),)
+        indexes = (
+            models.Index(fields=["project", "-at"], name="audit_project_newest"),
+            models.Index(fields=["project", "target", "-id"], name="audit_target_newest"),
+        )
 
     def __str__(self) -> str:
         return f"{self.verb} {self.target} by {self.actor_label}"
+
+
+class KeeperLease(models.Model):
+    """Who may do the housekeeping until when. One row; its fence rises each time another process takes over."""
+
+    name = models.CharField(primary_key=True, max_length=32)
+    holder = models.CharField(max_length=128)
+    fence = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.holder} (fence {self.fence})"

@@ -48,3 +48,9 @@ def end(pid: int, timeout_s: float) -> None:
                 os.kill(pid, signal.SIGKILL)
                 deadline += timeout_s
             time.sleep(0.01)
+
+
+def clear_session(leader: int) -> None:
+    """Kill what an ended session leader left running in its process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

@@ -44,6 +44,13 @@ def env_int(name: str, default: int, low: int, high: int) -> int:
     return number
 
 
+def env_choice(name: str, default: str, choices: set[str]) -> str:
+    value = env(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}: {value!r} is none of {', '.join(sorted(choices))}.")
+    return value
+
+
 def database(url: str) -> dict[str, object]:
     """Django's DATABASES entry for DATABASE_URL; SQLite only until the PostgreSQL dialect lands (issue 4)."""
     parts = urlsplit(url)
@@ -70,6 +77,7 @@ AERODASH_HOST = env("AERODASH_HOST", "127.0.0.1")
 AERODASH_PORT = env_int("AERODASH_PORT", 8787, 1, 65535)
 AERODASH_EXPRESS = env_bool("AERODASH_EXPRESS", True)
 AERODASH_WEB_PROCESSES = env_int("AERODASH_WEB_PROCESSES", 1, 1, 64)
+AERODASH_APPENDFSYNC = env_choice("AERODASH_APPENDFSYNC", "everysec", {"everysec", "always"})
 AERODASH_PUBLIC_URL = env("AERODASH_PUBLIC_URL", f"http://{AERODASH_HOST}:{AERODASH_PORT}").rstrip("/")
 
 

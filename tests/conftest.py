@@ -10,16 +10,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Before any import of settings: tests never touch the developer's own data folder.
+# Before any import of settings: tests never touch the developer's own data folder. The module is named here and not
+# in pyproject.toml, because pytest-django would read that, and import the settings, before this file.
+os.environ["DJANGO_SETTINGS_MODULE"] = "aerodash.settings"
 _DATA = Path(tempfile.mkdtemp(prefix="aerodash-test-"))
 os.environ["AERODASH_DATA"] = str(_DATA)
 os.environ["AERODASH_TEST_DATABASE"] = str(_DATA / "test.sqlite3")
 for _name in ("VALKEY_URL", "CHANNELS_URL", "DATABASE_URL"):
     os.environ.pop(_name, None)
 
+from django.conf import settings  # noqa: E402
+
 from aerodash import embedded  # noqa: E402
 
 _valkey = embedded.start(_DATA / "valkey")
+if settings.VALKEY_URL != _valkey.url:  # loads the settings, which makes pytest-django set Django up
+    raise RuntimeError(f"The tests would write to {settings.VALKEY_URL}.")
 
 
 def _clean_up() -> None:

@@ -19,6 +19,15 @@ from aerodash.auth import ALL_SCOPES, ROLE_SCOPES, Actor, Door, ProjectId, Role
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker) -> None:
+    """The migrated test database. pytest-django's own makes one only for tests that carry its mark."""
+    from django.test.utils import setup_databases
+
+    with django_db_blocker.unblock():
+        setup_databases(verbosity=0, interactive=False, aliases={"default"}, serialized_aliases=set())
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _database(django_db_setup: None, django_db_blocker) -> Iterator[None]:
     """Let every test use the database: see the module's words on why nothing is rolled back."""

@@ -1,0 +1,24 @@
+# Each target sets up all it needs. ARGS goes to the command: make run ARGS=--json, make test ARGS="-k lease".
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## start AeroDash with a demo project; Ctrl-C stops it
+	@scripts/bootstrap run && exec .venv/bin/python -m aerodash up --demo $(ARGS)
+
+test: ## check the style and run all tests
+	@scripts/bootstrap test
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@CHROMIUM="$$(scripts/browser)" && export CHROMIUM && exec .venv/bin/python -m pytest $(ARGS)
+
+check: test ## what CI runs
+
+lint: ## check style and likely mistakes
+	@scripts/bootstrap test
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+format: ## rewrite the code in the one style
+	@scripts/bootstrap test
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

@@ -1,0 +1,33 @@
+"""The documents name what the code has: a setting that nobody can find is no setting."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = (ROOT / "aerodash" / "settings.py").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+READ = set(re.findall(r"""\benv(?:_\w+)?\(\s*["']([A-Z][A-Z0-9_]+)["']""", SETTINGS))
+DOCUMENTED = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", DOCUMENT, re.MULTILINE))
+
+
+def test_the_search_finds_settings_of_every_kind():
+    assert {"AERODASH_DATA", "AERODASH_PORT", "AERODASH_EXPRESS", "SECRET_KEY", "VALKEY_URL"} <= READ
+
+
+def test_every_setting_is_documented():
+    assert sorted(READ - DOCUMENTED) == []
+
+
+def test_nothing_documented_as_a_setting_is_unknown_to_the_code():
+    before_programs = DOCUMENT.partition("## For programs and tests")[0]
+    documented = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", before_programs, re.MULTILINE))
+    assert sorted(documented - READ) == []
+
+
+def test_what_running_needs_is_pinned_alike_for_tests():
+    pins = [
+        set(re.findall(r"^([a-z0-9-]+==[^ ;\\]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-test.lock")
+    ]
+    assert sorted(pins[0] - pins[1]) == []
