@@ -1,0 +1,134 @@
+"""What the tests of our own SDK against the live server share."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aerodash_sdk import Client
+from aerodash_sdk.worker import Worker
+
+HANDLERS = Path(__file__).resolve().parent / "worker_under_test.py"
+
+
+def until(condition: Callable[[], object], *, within_s: float = 15.0) -> None:
+    """Wait for a condition; fail when it does not come true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "this did not come true in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def client(live_server_url: str, api_key: str) -> Iterator[Client]:
+    with Client(live_server_url, api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def start(client: Client) -> Iterator[Callable[[Worker], threading.Thread]]:
+    """Runs workers on threads of this process, and stops them at the end."""
+    running: list[tuple[Worker, threading.Thread]] = []
+
+    def start(worker: Worker) -> threading.Thread:
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        running.append((worker, thread))
+        return thread
+
+    yield start
+    for worker, _ in running:
+        worker.stop()
+    for _, thread in running:
+        thread.join(30)
+        assert not thread.is_alive(), "the worker did not stop"
+
+
+class WorkerProcess:
+    """A worker of its own process, with the handlers of worker_under_test.py."""
+
+    def __init__(self, url: str, api_key: str, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "aerodash_sdk.worker", f"{HANDLERS}:worker", "--concurrency", "1"],
+                env={**os.environ, "AERODASH_URL": url, "AERODASH_API_KEY": api_key},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def worker_process(live_server_url: str, api_key: str, tmp_path: Path) -> Iterator[WorkerProcess]:
+    process = WorkerProcess(live_server_url, api_key, tmp_path / "worker.log")
+    yield process
+    process.end()
+
+
+class Line:
+    """A line to the server that can be cut and mended: connections through it break, new ones are refused."""
+
+    def __init__(self, url: str) -> None:
+        self._target = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        self._ends: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._address = self._listener.getsockname()
+        self.url = f"http://127.0.0.1:{self._address[1]}"
+        self._serve()
+
+    def cut(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def mend(self) -> None:
+        self._listener = socket.create_server(self._address)
+        self._serve()
+
+    def _serve(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(self._target)
+                self._ends += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def line(live_server_url: str) -> Iterator[Line]:
+    line = Line(live_server_url)
+    yield line
+    line.cut()

@@ -1,0 +1,320 @@
+"""Workers of our SDK against the live server: how runs end, and what stopping, pausing and killing does to jobs."""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from aerodash_sdk import Client, NewJob
+from aerodash_sdk.worker import Fail, Job, Retry, Worker
+
+from aerodash import engines
+from jobs_admin import services
+
+from .conftest import Line, WorkerProcess, until
+
+type Start = Callable[[Worker], threading.Thread]
+
+
+def sweep() -> int:
+    """What the keeper does all the time: end the runs whose lease has expired."""
+    return engines.run(services.sweep())
+
+
+def test_return_value_becomes_the_result(client: Client, start: Start) -> None:
+    worker = Worker(client)
+
+    @worker.job("add")
+    def add(job: Job) -> int:
+        return job.payload["a"] + job.payload["b"]
+
+    start(worker)
+    ref = client.queue.send("add", {"a": 2, "b": 3})
+    job = client.queue.wait(ref.job_id)
+    assert (job.status, job.result, job.attempts) == ("completed", 5, 1)
+
+
+def test_async_handler_runs(client: Client, start: Start) -> None:
+    worker = Worker(client)
+
+    @worker.job("greet")
+    async def greet(job: Job) -> str:
+        return f"Hello {job.payload}"
+
+    start(worker)
+    ref = client.queue.send("greet", "Zoë")
+    assert client.queue.wait(ref.job_id).result == "Hello Zoë"
+
+
+def test_exception_fails_the_job_with_its_traceback(client: Client, start: Start) -> None:
+    worker = Worker(client)
+
+    @worker.job("import-row")
+    def import_row(job: Job) -> float:
+        return float(job.payload["amount"])
+
+    start(worker)
+    ref = client.queue.send("import-row", {"amount": "many"}, max_retries=0)
+    job = client.queue.wait(ref.job_id)
+    assert job.status == "failed"
+    assert job.error_details.type == "ValueError"
+    assert "could not convert string to float: 'many'" in job.error_details.message
+    assert "in import_row" in job.error_details.traceback
+
+
+def test_retry_says_when_the_job_runs_again(client: Client, start: Start) -> None:
+    worker = Worker(client)
+
+    @worker.job("deliver")
+    def deliver(job: Job) -> int:
+        if job.attempts == 1:
+            raise Retry("busy", after=job.payload)
+        return job.attempts
+
+    start(worker)
+    at_once = client.queue.send("deliver", 0)
+    later = client.queue.send("deliver", 300)
+    job = client.queue.wait(at_once.job_id)
+    assert (job.status, job.result, job.attempts) == ("completed", 2, 2)
+    until(lambda: client.queue.get_job(later.job_id).state == "retrying")
+    due_in_s = (client.queue.get_job(later.job_id).scheduled_at - datetime.now(UTC)).total_seconds()
+    assert 280 < due_in_s <= 300
+
+
+def test_fail_leaves_no_retry(client: Client, start: Start) -> None:
+    worker = Worker(client)
+
+    @worker.job("send-email")
+    def send_email(job: Job) -> None:
+        raise Fail("no such template")
+
+    start(worker)
+    ref = client.queue.send("send-email", {}, max_retries=9)
+    job = client.queue.wait(ref.job_id)
+    assert (job.status, job.attempts) == ("failed", 1)
+    assert "no such template" in job.error
+
+
+def test_result_that_the_server_refuses_fails_the_job_and_holds_up_no_other(
+    client: Client, start: Start
+) -> None:
+    worker = Worker(client, concurrency=3)
+
+    @worker.job("blow-up")
+    def blow_up(job: Job) -> object:
+        return {"big": "x" * 2_000_000, "odd": object(), "small": "x"}[job.payload]
+
+    refs = {
+        kind: client.queue.send("blow-up", kind, max_retries=0).job_id for kind in ("big", "small", "odd")
+    }
+    start(worker)
+    jobs = {kind: client.queue.wait(job_id) for kind, job_id in refs.items()}
+    assert jobs["small"].result == "x"
+    for kind in ("big", "odd"):
+        assert (jobs[kind].status, jobs[kind].error_details.type) == ("failed", "InvalidResult")
+
+
+def test_every_job_of_a_crowd_runs_once(client: Client, start: Start) -> None:
+    worker = Worker(client, concurrency=4, prefetch=16)
+    runs: Counter[int] = Counter()
+
+    @worker.job("count")
+    def count(job: Job) -> None:
+        runs[job.payload] += 1
+
+    client.queue.send_many([NewJob("count", number) for number in range(300)])
+    start(worker)
+    until(lambda: len(client.queue.list_jobs(type="count", status="completed", limit=300)) == 300)
+    assert runs == Counter(range(300))
+
+
+def test_cancel_reaches_a_running_handler(client: Client, start: Start) -> None:
+    worker = Worker(client, lease_s=1)
+    seen = threading.Event()
+
+    @worker.job("long")
+    def long(job: Job) -> str:
+        if job.wait_cancelled(20):
+            seen.set()
+        return "late"
+
+    start(worker)
+    ref = client.queue.send("long")
+    until(lambda: client.queue.get_job(ref.job_id).status == "processing")
+    assert client.queue.cancel_job(ref.job_id).accepted
+    assert client.queue.wait(ref.job_id, timeout_s=10).status == "cancelled"
+    assert seen.is_set()
+
+
+def test_stop_gives_back_what_does_not_end_in_time(client: Client, start: Start) -> None:
+    worker = Worker(client, grace_s=0.1)
+    begun, told = threading.Event(), threading.Event()
+
+    @worker.job("long")
+    def long(job: Job) -> None:
+        begun.set()
+        if job.wait_cancelled(20):
+            told.set()
+
+    thread = start(worker)
+    ref = client.queue.send("long")
+    assert begun.wait(10)
+    worker.stop()
+    thread.join(10)
+    assert told.wait(5)
+    job = client.queue.get_job(ref.job_id)
+    assert (job.status, job.attempts) == ("pending", 0)
+
+
+def test_stop_ends_an_idle_worker_at_once(client: Client, start: Start) -> None:
+    worker = Worker(client, wait_s=30)
+    worker.job("nothing")(lambda job: None)
+    thread = start(worker)
+    ref = client.queue.send("nothing")
+    client.queue.wait(ref.job_id)
+    worker.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_result_outlives_a_server_that_is_away(
+    client: Client, api_key: str, line: Line, start: Start
+) -> None:
+    worker = Worker(url=line.url, api_key=api_key)
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    @worker.job("long")
+    def long(job: Job) -> str:
+        begun.set()
+        may_end.wait(20)
+        ended.set()
+        return "kept"
+
+    start(worker)
+    ref = client.queue.send("long")
+    assert begun.wait(10)
+    line.cut()
+    may_end.set()
+    assert ended.wait(10)
+    assert client.queue.get_job(ref.job_id).status == "processing"
+    line.mend()
+    job = client.queue.wait(ref.job_id, timeout_s=20)
+    assert (job.status, job.result, job.attempts) == ("completed", "kept", 1)
+    again = client.queue.send("long")
+    assert client.queue.wait(again.job_id, timeout_s=20).result == "kept"
+
+
+def test_stop_while_the_server_is_away_says_what_it_could_not_be_told(
+    client: Client, api_key: str, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(url=line.url, api_key=api_key)
+    begun, may_end = threading.Event(), threading.Event()
+
+    @worker.job("long")
+    def long(job: Job) -> None:
+        begun.set()
+        may_end.wait(20)
+
+    untold: list[int] = []
+    thread = threading.Thread(target=lambda: untold.append(worker.run()))
+    thread.start()
+    ref = client.queue.send("long")
+    assert begun.wait(10)
+    line.cut()
+    may_end.set()
+    worker.stop()
+    worker.stop()
+    thread.join(15)
+    assert untold == [1]
+    assert f"long {ref.job_id}: completed, which the server could not be told" in caplog.text
+
+
+def begin_slow_job(client: Client) -> str:
+    """Enqueue a job for the worker process and wait until its handler is in it."""
+    ref = client.queue.send("slow")
+    until(lambda: client.cache.get(f"begun:{ref.job_id}") == 1)
+    return ref.job_id
+
+
+def slow_worker_here(client: Client) -> Worker:
+    worker = Worker(client)
+    worker.job("slow")(lambda job: {"by": "thread"})
+    return worker
+
+
+def test_sigterm_lets_the_running_job_end_and_exits_cleanly(
+    client: Client, worker_process: WorkerProcess
+) -> None:
+    job_id = begin_slow_job(client)
+    worker_process.process.send_signal(signal.SIGTERM)
+    until(lambda: "stopping" in worker_process.log)
+    assert client.queue.get_job(job_id).status == "processing"
+    waiting = client.queue.send("slow")
+    client.cache.set(f"may-end:{job_id}", True)
+    assert worker_process.process.wait(15) == 0, worker_process.log
+    job = client.queue.get_job(job_id)
+    assert (job.status, job.result) == ("completed", {"by": "process"})
+    assert client.queue.get_job(waiting.job_id).status == "pending"
+
+
+def test_second_signal_gives_the_running_job_back_at_once(
+    client: Client, worker_process: WorkerProcess
+) -> None:
+    job_id = begin_slow_job(client)
+    worker_process.process.send_signal(signal.SIGINT)
+    until(lambda: "stopping" in worker_process.log)
+    worker_process.process.send_signal(signal.SIGTERM)
+    assert worker_process.process.wait(5) == 0, worker_process.log
+    job = client.queue.get_job(job_id)
+    assert (job.status, job.attempts) == ("pending", 0)
+
+
+def test_job_of_a_killed_worker_runs_again_after_its_lease(
+    client: Client, worker_process: WorkerProcess, start: Start
+) -> None:
+    job_id = begin_slow_job(client)
+    worker_process.process.kill()
+    worker_process.process.wait()
+    start(slow_worker_here(client))
+    until(sweep)
+    job = client.queue.wait(job_id, timeout_s=20)
+    assert (job.status, job.result, job.attempts) == ("completed", {"by": "thread"}, 2)
+
+
+def test_settle_after_a_lost_lease_is_refused(
+    client: Client, worker_process: WorkerProcess, start: Start
+) -> None:
+    job_id = begin_slow_job(client)
+    worker_process.process.send_signal(signal.SIGSTOP)
+    try:
+        start(slow_worker_here(client))
+        # The paused worker's own poll may win the job once more, and lose it again.
+        until(lambda: sweep() is not None and client.queue.get_job(job_id).ended)
+    finally:
+        worker_process.process.send_signal(signal.SIGCONT)
+    client.cache.set(f"may-end:{job_id}", True)
+    until(lambda: "refused by the server: lease_lost" in worker_process.log)
+    assert client.queue.get_job(job_id).result == {"by": "thread"}
+
+
+def test_long_handler_keeps_its_lease(client: Client, worker_process: WorkerProcess) -> None:
+    job_id = begin_slow_job(client)
+    lease_s = 2  # as worker_under_test.py has it
+    begun_at = client.queue.get_job(job_id).started_at
+
+    def two_leases_later() -> bool:
+        sweep()
+        return (datetime.now(UTC) - begun_at).total_seconds() > 2.2 * lease_s
+
+    until(two_leases_later)
+    client.cache.set(f"may-end:{job_id}", True)
+    assert client.queue.wait(job_id).attempts == 1
+
+
+def test_missing_key_is_one_sentence(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("AERODASH_API_KEY", raising=False)
+    process = WorkerProcess("http://127.0.0.1:9", "", tmp_path / "worker.log")
+    assert process.process.wait(15) == 2
+    assert process.log.strip().endswith("There is no API key: pass api_key or set AERODASH_API_KEY.")
