@@ -1,0 +1,10 @@
+-- End a run whose lease has expired: pending again (due at :due), failed, or cancelled where that was asked for.
+-- Guard: processing under this token and run, expired by now, a cancel requested if and only if it ends cancelled.
+-- Index: the primary key.
+UPDATE jobs_admin_job
+SET status = :status, due_at_ms = coalesce(:due, due_at_ms), ended_at_ms = iif(:due IS NULL, :now, NULL),
+    started_at_ms = iif(:due IS NULL, started_at_ms, NULL), lease_token = '', lease_expires_at_ms = NULL,
+    crashes = crashes + 1, error_type = :error_type, error_message = :error_message, traceback = ''
+WHERE id = :id AND project_id = :project AND status = 'processing' AND lease_token = :token AND run = :run
+    AND lease_expires_at_ms <= :now AND (cancel_requested_at_ms IS NOT NULL) = (:status = 'cancelled')
+RETURNING 1

@@ -1,0 +1,48 @@
+"""Queries for callers on the engine loop: in one thread that keeps its database connection.
+
+Opening a connection for each read, as Django does for its own requests, costs more than the read itself.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+from aerodash import engines
+from aerodash.errors import EngineDown
+
+ENGINE = "jobs-reader"
+
+
+class Reader:
+    """The thread, from the opening of the engine loop to its closing."""
+
+    async def open(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
+
+    async def close(self) -> None:
+        await asyncio.wrap_future(self._thread.submit(lambda: connection.close()))  # the thread's own
+        self._thread.shutdown()
+
+    async def run[T](self, query: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._thread.submit(query))
+
+
+def in_reader[**P, T](query: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Make an async function of a query. Raises what it raises, and EngineDown when the database does not answer."""
+
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return query(*args, **kwargs)
+        except DatabaseError as exc:
+            connection.close()  # the next read finds out whether it is back
+            raise EngineDown("The database does not answer.", reason="database_unavailable") from exc
+
+    @functools.wraps(query)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await engines.get(ENGINE).run(functools.partial(guarded, *args, **kwargs))
+
+    return call

@@ -1,0 +1,232 @@
+"""What reads about jobs answer with: frozen records, made from rows. Instants are aware UTC, lengths are seconds."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jobs_admin.models import Attempt, Job, JobEvent, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Jobs per status: exact, from the counters."""
+
+    pending: int = 0
+    processing: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.processing + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class FinerCounts:
+    """How the pending and the processing divide: due_now + scheduled + retrying that wait = pending."""
+
+    due_now: int
+    scheduled: int
+    retrying: int
+    cancelling: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypeCounts:
+    """One job type of the project and its jobs per status."""
+
+    name: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One line of a list of jobs. state: the finer word. error: its first line, "" if there is none.
+
+    waited_s: from due to start (so far, if it still waits); None if it is not due yet. ran_s: None if it never ran.
+    """
+
+    id: str
+    type: str
+    status: str
+    state: str
+    priority: int
+    attempts: int
+    max_retries: int
+    run: int
+    created_at: datetime
+    due_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    waited_s: float | None
+    ran_s: float | None
+    worker: str
+    error: str
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobContent:
+    """A job's row with what it carries. payload, result: JSON text."""
+
+    row: JobRow
+    payload: str
+    result: str | None
+    error_type: str
+    error_message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, newest first. older, newer: cursors for `before` and `after`, None at either end."""
+
+    jobs: tuple[JobRow, ...]
+    older: str | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One run. outcome: an Attempt.Outcome, or "processing" for the one that goes on now."""
+
+    run: int
+    outcome: str
+    worker: str
+    worker_id: str
+    due_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    ran_s: float
+    next_due_at: datetime | None
+    payload_version: int
+    error_type: str
+    error_message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One line of a job's timeline: a JobEvent.Kind, or "enqueued". details: JSON object, decoded."""
+
+    at: datetime
+    kind: str
+    run: int
+    by: str
+    door: str
+    details: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """Everything about one job. payload, result: JSON text. attempts and events: newest first."""
+
+    row: JobRow
+    payload: str
+    payload_version: int
+    result: str | None
+    error_type: str
+    error_message: str
+    traceback: str
+    worker_id: str
+    lease_expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    cancel_requested_by: str
+    enqueued_by: str
+    enqueued_door: str
+    attempts: tuple[AttemptRow, ...]
+    events: tuple[EventRow, ...]
+
+
+def row_of(job: Job, now_ms: int) -> JobRow:
+    if job.started_at_ms is not None:
+        waited_ms = job.started_at_ms - job.due_at_ms
+    elif job.ended_at_ms is not None or job.due_at_ms > now_ms:
+        waited_ms = None
+    else:
+        waited_ms = now_ms - job.due_at_ms
+    return JobRow(
+        id=str(job.pk),
+        type=job.type,
+        status=job.status,
+        state=job.state(now_ms),
+        priority=job.priority,
+        attempts=job.attempts,
+        max_retries=job.max_retries,
+        run=job.run,
+        created_at=_instant(job.created_at_ms),
+        due_at=_instant(job.due_at_ms),
+        started_at=instant_or_none(job.started_at_ms),
+        ended_at=instant_or_none(job.ended_at_ms),
+        waited_s=None if waited_ms is None else max(waited_ms, 0) / 1000,
+        ran_s=None
+        if job.started_at_ms is None
+        else max((job.ended_at_ms or now_ms) - job.started_at_ms, 0) / 1000,
+        worker=job.worker_name,
+        error=job.error_message.partition("\n")[0],
+        payload_bytes=job.payload_bytes,
+    )
+
+
+def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
+    ended = [
+        AttemptRow(
+            run=attempt.run,
+            outcome=attempt.outcome,
+            worker=attempt.worker_name,
+            worker_id=attempt.worker_id,
+            due_at=_instant(attempt.due_at_ms),
+            started_at=_instant(attempt.leased_at_ms),
+            ended_at=_instant(attempt.ended_at_ms),
+            ran_s=max(attempt.ended_at_ms - attempt.leased_at_ms, 0) / 1000,
+            next_due_at=instant_or_none(attempt.next_due_at_ms),
+            payload_version=attempt.payload_version,
+            error_type=attempt.error_type,
+            error_message=attempt.error_message,
+            traceback=attempt.traceback,
+        )
+        for attempt in Attempt.objects.filter(job_id=job.pk).order_by("-run")
+    ]
+    if job.status != Status.PROCESSING or job.started_at_ms is None:
+        return tuple(ended)
+    now = AttemptRow(
+        run=job.run,
+        outcome="processing",
+        worker=job.worker_name,
+        worker_id=job.worker_id,
+        due_at=_instant(job.due_at_ms),
+        started_at=_instant(job.started_at_ms),
+        ended_at=None,
+        ran_s=max(now_ms - job.started_at_ms, 0) / 1000,
+        next_due_at=None,
+        payload_version=job.payload_version,
+        error_type="",
+        error_message="",
+        traceback="",
+    )
+    return (now, *ended)
+
+
+def events_of(job: Job) -> tuple[EventRow, ...]:
+    events = [
+        EventRow(
+            at=_instant(event.at_ms),
+            kind=event.kind,
+            run=event.run,
+            by=event.actor_label,
+            door=event.door,
+            details=json.loads(event.details),
+        )
+        for event in JobEvent.objects.filter(job_id=job.pk).order_by("-id")
+    ]
+    enqueued = EventRow(_instant(job.created_at_ms), "enqueued", 0, job.enqueued_by, job.enqueued_door, {})
+    return (*events, enqueued)
+
+
+def instant_or_none(at_ms: int | None) -> datetime | None:
+    return None if at_ms is None else _instant(at_ms)
+
+
+def _instant(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

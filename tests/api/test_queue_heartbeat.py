@@ -1,0 +1,32 @@
+from tests.api.queue_calls import WORKER, enqueue, lease, refused
+
+PATH = "/v1/queue/heartbeat"
+
+
+async def test_heartbeat_answers_each_lease_in_order(api):
+    ids = [await enqueue(api) for _ in range(3)]
+    jobs = {job["id"]: job for job in await lease(api, leaseSeconds=30)}
+    await api.post("/v1/queue/cancel", {"jobId": ids[1]})
+    leases = [{"jobId": job_id, "leaseToken": jobs[job_id]["leaseToken"]} for job_id in ids]
+    leases[2]["leaseToken"] = "gone"
+    reply = await api.post(PATH, {"worker": WORKER, "leases": leases, "leaseSeconds": 60})
+    assert reply.status == 200
+    assert reply.json == {
+        "leases": [
+            {"jobId": ids[0], "outcome": "extended"},
+            {"jobId": ids[1], "outcome": "cancel_requested"},
+            {"jobId": ids[2], "outcome": "lease_lost"},
+        ]
+    }
+
+
+async def test_an_idle_worker_may_say_that_it_lives(api):
+    reply = await api.post(PATH, {"worker": WORKER, "leases": []})
+    assert (reply.status, reply.json) == (200, {"leases": []})
+
+
+async def test_bad_input_is_refused(api):
+    refused(await api.post(PATH, {"worker": WORKER}), "leases")
+    refused(await api.post(PATH, {"worker": WORKER, "leases": [{"jobId": "x"}]}), "leases[0].leaseToken")
+    lease = {"jobId": "x", "leaseToken": "y"}
+    refused(await api.post(PATH, {"worker": WORKER, "leases": [lease] * 1001}), "leases")

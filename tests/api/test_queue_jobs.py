@@ -1,0 +1,74 @@
+import pytest
+
+from tests.api.queue_calls import enqueue, lease, refused, settle
+
+PATH = "/v1/queue/jobs"
+
+
+async def test_jobs_come_newest_first_and_pages_join_without_a_gap(api):
+    ids = [await enqueue(api, ("a", "b")[n % 2]) for n in range(7)]
+    leased = await lease(api, limit=3)
+    await settle(api, leased[0])
+    await settle(api, leased[1], "failed", final=True)
+
+    found, cursor = [], None
+    while True:
+        reply = await api.post(PATH, {"limit": 3, "cursor": cursor})
+        found += [job["id"] for job in reply.json["jobs"]]
+        if reply.json["list_complete"]:
+            assert "cursor" not in reply.json
+            break
+        cursor = reply.json["cursor"]
+        assert isinstance(cursor, str)
+
+    assert found == ids[::-1]
+
+
+async def test_a_page_that_ends_with_the_last_job_is_complete(api):
+    for _ in range(2):
+        await enqueue(api)
+    assert (await api.post(PATH, {"limit": 2})).json["list_complete"] is True
+
+
+async def test_filters_by_status_and_type(api):
+    done = await enqueue(api, "a")
+    [leased] = await lease(api)
+    await settle(api, leased)
+    waiting = {type: await enqueue(api, type) for type in ("a", "b")}
+
+    async def ids(**body):
+        return [job["id"] for job in (await api.post(PATH, body)).json["jobs"]]
+
+    assert await ids(status="completed") == [done]
+    assert await ids(status="pending") == await ids(status="queued") == [waiting["b"], waiting["a"]]
+    assert await ids(type="a") == [waiting["a"], done]
+    assert await ids(type="a", status="pending") == [waiting["a"]]
+    assert await ids(type="nobody") == []
+
+
+@pytest.mark.parametrize("word", ["scheduled", "retrying", "cancelling"])
+async def test_filters_by_the_finer_words(api, word):
+    expected = {
+        "scheduled": await enqueue(api, "later", delay=60),
+        "retrying": await enqueue(api, "again", retryDelay=60),
+        "cancelling": await enqueue(api, "stop"),
+    }
+    jobs = {job["type"]: job for job in await lease(api)}
+    await settle(api, jobs["again"], "failed")
+    await api.post("/v1/queue/cancel", {"jobId": expected["cancelling"]})
+    reply = await api.post(PATH, {"status": word})
+    assert [(job["id"], job["state"]) for job in reply.json["jobs"]] == [(expected[word], word)]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"status": "waiting"}, "status"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"type": "a b"}, "type"),
+    ],
+)
+async def test_bad_input_is_refused(api, body, field):
+    refused(await api.post(PATH, body), field)

@@ -1,0 +1,110 @@
+"""The databases that the suite runs against. A new engine is added to STORES and must pass unchanged."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from jobs_admin.engine.contract import (
+    JobEngine,
+    JobId,
+    LeasedJob,
+    LeaseRef,
+    NewJob,
+    RunResult,
+    Settled,
+    Who,
+    WorkerInfo,
+)
+from tests.conformance.jobs.store import STORES, Clock, SqliteStore
+
+ANN = Who("user", "7", "Ann", "console")
+APP = Who("key", "1", "key shop", "api")
+WORKER = WorkerInfo("w-1", "host-a", 41, "1.0")
+OTHER = WorkerInfo("w-2", "host-b", 42, "1.0")
+LEASE_S = 30
+
+
+@dataclass
+class Queue:
+    """One engine and one project, with the suite's defaults filled in."""
+
+    engine: JobEngine
+    store: SqliteStore
+    clock: Clock
+    project: int
+
+    async def enqueue(self, type: str = "email", payload: str = "{}", **options: int | None) -> JobId:
+        job = NewJob(type=type, payload=payload, payload_bytes=len(payload), **options)
+        return (await self.engine.enqueue(self.project, APP, [job]))[0]
+
+    async def lease(
+        self, limit: int = 1, *, types: list[str] | None = None, worker: WorkerInfo = WORKER, **options
+    ):
+        leased = await self.engine.lease(
+            self.project, worker, types=types, limit=limit, lease_ms=LEASE_S * 1000, **options
+        )
+        return list(leased.jobs)
+
+    async def leased(self, **options: int | None) -> LeasedJob:
+        """A new job in a worker's hands."""
+        await self.enqueue(**options)
+        return (await self.lease())[0]
+
+    async def settle(self, job: LeasedJob, outcome: str = "completed", **options) -> Settled:
+        return (
+            await self.engine.settle(
+                self.project, APP, [RunResult(job.id, job.lease_token, outcome, **options)]
+            )
+        )[0]
+
+    async def beat(self, job: LeasedJob) -> str:
+        leases = [LeaseRef(job.id, job.lease_token)]
+        return (await self.engine.heartbeat(self.project, WORKER, leases, lease_ms=LEASE_S * 1000))[0]
+
+    async def cancel(self, job_id: JobId):
+        return await self.engine.cancel(self.project, ANN, job_id)
+
+    async def retry(self, *job_ids: JobId, payload: str | None = None):
+        return await self.engine.retry(self.project, ANN, job_ids, payload=payload)
+
+    async def expire(self) -> None:
+        """Let every lease run out, and sweep."""
+        self.clock.move(LEASE_S)
+        await self.engine.sweep(limit=100)
+
+    def status(self, job_id: JobId) -> str:
+        return self.store.job(job_id)["status"]
+
+    def outcomes(self, job_id: JobId) -> list[str]:
+        return [attempt["outcome"] for attempt in self.store.attempts(job_id)]
+
+    def timeline(self, job_id: JobId) -> list[str]:
+        return [event["kind"] for event in self.store.events(job_id)]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path) -> Iterator[SqliteStore]:
+    store = STORES[request.param](tmp_path / "jobs.db")
+    yield store
+    # Whatever a test did: the counters moved with the jobs.
+    assert store.wrong_counters() == []
+    store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def engine(store: SqliteStore, clock: Clock) -> AsyncIterator[JobEngine]:
+    engine = store.engine(clock)
+    await engine.open()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+def queue(engine: JobEngine, store: SqliteStore, clock: Clock) -> Queue:
+    return Queue(engine, store, clock, store.new_project())
