@@ -1,0 +1,260 @@
+"""The 12 cache operations of the wire contract, section 3. All answer 200."""
+
+from datetime import UTC, datetime
+
+from msgspec import UNSET, Raw, UnsetType
+
+from aerodash.auth import Scope
+from aerodash.wire.operation import Call, operation
+from cache_admin import queries, services
+from cache_admin.schemas import (
+    DeleteManyReply,
+    DeleteManyRequest,
+    DeleteReply,
+    DeleteRequest,
+    ExpireReply,
+    ExpireRequest,
+    FlushReply,
+    FlushRequest,
+    GetManyItem,
+    GetManyReply,
+    GetManyRequest,
+    GetReply,
+    GetRequest,
+    HasReply,
+    HasRequest,
+    IncrementReply,
+    IncrementRequest,
+    KeysReply,
+    KeysRequest,
+    ListItem,
+    ListReply,
+    ListRequest,
+    SetManyReply,
+    SetManyRequest,
+    SetReply,
+    SetRequest,
+)
+
+NULL = Raw(b"null")
+EXPIRATION_MAX = 2_147_483_647
+"""Go clients read `expiration` as int32; later instants are in `expiresAt` alone."""
+
+
+@operation("/cache/get", request=GetRequest, reply=GetReply, scope=Scope.CACHE_READ)
+async def cache_get(call: Call, body: GetRequest) -> GetReply:
+    """Read one entry.
+
+    A missing or expired key answers `value: null, exists: false`; a stored null answers `exists: true`.
+    """
+    entry = await queries.get(call.project, call.actor, key=body.key)
+    if entry is None:
+        return GetReply(value=NULL, exists=False)
+    call.reply_revision = entry.revision
+    return GetReply(
+        value=Raw(entry.value),
+        exists=True,
+        metadata=_raw_or_unset(entry.metadata),
+        expiresAt=_instant(entry.expires_at_ms),
+        revision=entry.revision,
+    )
+
+
+@operation("/cache/set", request=SetRequest, reply=SetReply, scope=Scope.CACHE_WRITE)
+async def cache_set(call: Call, body: SetRequest) -> SetReply:
+    """Write one entry.
+
+    Without `ttl` it never expires. Without `metadata` the stored one stays, `{}` clears it. A condition that does not
+    hold (`ifRevision`, `ifAbsent`, `ifPresent`) answers `success: false` with the reason, and writes nothing.
+    """
+    result = await services.set_entry(
+        call.project,
+        call.actor,
+        key=body.key,
+        value=body.value,
+        ttl_s=body.ttl,
+        metadata=_given(body.metadata),
+        if_revision=body.ifRevision,
+        if_absent=bool(body.ifAbsent),
+        if_present=bool(body.ifPresent),
+    )
+    if result.done:
+        call.reply_revision = result.revision or ""
+    return SetReply(success=result.done, reason=result.reason or UNSET, revision=result.revision or UNSET)
+
+
+@operation("/cache/has", request=HasRequest, reply=HasReply, scope=Scope.CACHE_READ)
+async def cache_has(call: Call, body: HasRequest) -> HasReply:
+    """Ask whether an entry exists."""
+    return HasReply(exists=await queries.has(call.project, call.actor, key=body.key))
+
+
+@operation("/cache/delete", request=DeleteRequest, reply=DeleteReply, scope=Scope.CACHE_WRITE)
+async def cache_delete(call: Call, body: DeleteRequest) -> DeleteReply:
+    """Remove one entry.
+
+    A key that is gone already is a success; only an `ifRevision` that does not hold answers `success: false`.
+    """
+    result = await services.delete(call.project, call.actor, key=body.key, if_revision=body.ifRevision)
+    if result.done:
+        call.reply_revision = result.revision or ""
+    return DeleteReply(success=result.done, reason=result.reason or UNSET, revision=result.revision or UNSET)
+
+
+@operation("/cache/getMany", request=GetManyRequest, reply=GetManyReply, scope=Scope.CACHE_READ)
+async def cache_get_many(call: Call, body: GetManyRequest) -> GetManyReply:
+    """Read up to 1000 entries as of one instant.
+
+    `results` has every key in request order, misses included; `values` has the same as an object.
+    """
+    entries = await queries.get_many(call.project, call.actor, keys=body.keys)
+    values = [NULL if entry is None else Raw(entry.value) for entry in entries]
+    return GetManyReply(
+        results=[
+            GetManyItem(key=key, value=value, exists=entry is not None)
+            for key, value, entry in zip(body.keys, values, entries, strict=True)
+        ],
+        values=dict(zip(body.keys, values, strict=True)),
+    )
+
+
+@operation("/cache/setMany", request=SetManyRequest, reply=SetManyReply, scope=Scope.CACHE_WRITE)
+async def cache_set_many(call: Call, body: SetManyRequest) -> SetManyReply:
+    """Write up to 1000 entries, all or none.
+
+    `entries` is a list of {key, value, ttl?, metadata?}, or an object key → value to which the top-level `ttl` and
+    `metadata` apply.
+    """
+    common = _given(body.metadata)
+    if isinstance(body.entries, dict):
+        entries = [(key, value, body.ttl, common) for key, value in body.entries.items()]
+    else:
+        entries = [
+            (
+                e.key,
+                e.value,
+                body.ttl if e.ttl is None else e.ttl,
+                common if _given(e.metadata) is None else e.metadata,
+            )
+            for e in body.entries
+        ]
+    call.reply_revision = await services.set_many(call.project, call.actor, entries=entries)
+    return SetManyReply(success=True, count=len(entries))
+
+
+@operation("/cache/deleteMany", request=DeleteManyRequest, reply=DeleteManyReply, scope=Scope.CACHE_WRITE)
+async def cache_delete_many(call: Call, body: DeleteManyRequest) -> DeleteManyReply:
+    """Remove up to 10 000 entries; up to 1000 go in one instant.
+
+    `count` is how many keys were asked for, `deleted` how many existed.
+    """
+    removed = await services.delete_many(call.project, call.actor, keys=body.keys)
+    call.reply_revision = removed.revision
+    return DeleteManyReply(success=True, count=len(body.keys), deleted=removed.number)
+
+
+@operation("/cache/list", request=ListRequest, reply=ListReply, scope=Scope.CACHE_READ)
+async def cache_list(call: Call, body: ListRequest) -> ListReply:
+    """List entries with expiry and metadata, in byte order of their keys.
+
+    `cursor` comes with every page but the last, and stays good when entries are deleted.
+    """
+    page = await queries.list_with_metadata(
+        call.project, call.actor, prefix=body.prefix or "", limit=body.limit, cursor=body.cursor
+    )
+    return ListReply(
+        keys=[
+            ListItem(
+                key=row.key,
+                name=row.key,
+                expiration=_unix_seconds(row.expires_at_ms),
+                metadata=_raw_or_unset(row.metadata),
+                expiresAt=_instant(row.expires_at_ms),
+            )
+            for row in page.entries
+        ],
+        list_complete=page.next_cursor is None,
+        cursor=page.next_cursor or UNSET,
+    )
+
+
+@operation("/cache/keys", request=KeysRequest, reply=KeysReply, scope=Scope.CACHE_READ)
+async def cache_keys(call: Call, body: KeysRequest) -> KeysReply:
+    """List keys, in byte order; `truncated` and `cursor` say that there are more."""
+    page = await queries.list_keys(
+        call.project, call.actor, prefix=body.prefix or "", limit=body.limit, cursor=body.cursor
+    )
+    return KeysReply(
+        keys=list(page.keys), truncated=page.next_cursor is not None, cursor=page.next_cursor or UNSET
+    )
+
+
+@operation("/cache/flush", request=FlushRequest, reply=FlushReply, scope=Scope.CACHE_WRITE)
+async def cache_flush(call: Call, body: FlushRequest) -> FlushReply:
+    """Remove every entry under a prefix, or without one the whole project's, flags too.
+
+    Answers when done, and finishes if the caller leaves. What is written after the call stays.
+    """
+
+    def note(revision: str) -> None:
+        call.reply_revision = revision
+
+    deleted = await services.flush(call.project, call.actor, prefix=body.prefix, on_revision=note)
+    return FlushReply(success=True, deleted=deleted)
+
+
+@operation("/cache/expire", request=ExpireRequest, reply=ExpireReply, scope=Scope.CACHE_WRITE)
+async def cache_expire(call: Call, body: ExpireRequest) -> ExpireReply:
+    """Change when one entry expires; null means never. A missing key answers `success: false`."""
+
+    def note(revision: str) -> None:
+        call.reply_revision = revision
+
+    done = await services.expire(call.project, call.actor, key=body.key, ttl_s=body.ttl, on_revision=note)
+    return ExpireReply(success=done)
+
+
+@operation("/cache/increment", request=IncrementRequest, reply=IncrementReply, scope=Scope.CACHE_WRITE)
+async def cache_increment(call: Call, body: IncrementRequest) -> IncrementReply:
+    """Add to a counter, atomically; it keeps its ttl.
+
+    An absent one is made as initialValue + amount, and only then takes `ttl`. A value that is no integer, or a sum out
+    of 64 bits, is refused and nothing is written.
+    """
+
+    def note(revision: str) -> None:
+        call.reply_revision = revision
+
+    digits = await services.increment(
+        call.project,
+        call.actor,
+        key=body.key,
+        amount=body.amount,
+        initial_value=body.initialValue,
+        ttl_s=body.ttl,
+        on_revision=note,
+    )
+    return IncrementReply(value=Raw(digits))
+
+
+def _given(metadata: Raw | None) -> Raw | None:
+    """None for an absent or null one."""
+    return None if metadata is None or bytes(metadata) == b"null" else metadata
+
+
+def _raw_or_unset(text: bytes | None) -> Raw | UnsetType:
+    return UNSET if text is None else Raw(text)
+
+
+def _instant(at_ms: int | None) -> str | UnsetType:
+    """RFC 3339 in UTC with milliseconds and Z."""
+    if at_ms is None:
+        return UNSET
+    seconds, ms = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z"
+
+
+def _unix_seconds(at_ms: int | None) -> int | UnsetType:
+    if at_ms is None or at_ms // 1000 > EXPIRATION_MAX:
+        return UNSET
+    return at_ms // 1000

@@ -1,0 +1,438 @@
+"""One pipelined connection to the store, shared by every caller of the process.
+
+Commands that arrive while a pipeline is in flight go out together with the next one, and the reads of one project
+become one script call: at load, a round trip and its cost on both sides are shared by hundreds of callers.
+A lost connection fails what was sent on it (whether a write happened is then unknown), is noticed at once even when
+idle, and is made again by itself. Source: architecture, decisions 1 and 4.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection, DefaultParser
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from aerodash.auth import ProjectId
+from aerodash.errors import EngineDown
+from cache_admin.engine import scripts
+from cache_admin.engine.scripts import Script
+
+TIMEOUT_S = 0.8
+TICK_S = 0.1
+SEND_BYTES_PER_S = 8 * 1024 * 1024
+RETRY_FIRST_S = 0.05
+RETRY_MAX_S = 0.5
+
+WAITING_MAX = 10_000
+WAITING_BYTES_MAX = 128 * 1024 * 1024
+PIPELINE_COMMANDS = 1000
+PIPELINE_BYTES = 4 * 1024 * 1024
+READ_KEYS = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Link:
+    """A connection and its queue. Lives on one event loop."""
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        """url: redis://, rediss:// or unix://. timeout_s: the longest silence of the store while it owes a reply.
+
+        A large reply may take longer, as long as pieces of it keep coming.
+        """
+        self._pool = ConnectionPool.from_url(
+            url,
+            protocol=2,  # 3 measured the same, and every server speaks 2
+            client_name="aerodash",
+            socket_timeout=None,  # _connect and _watch do it, without a timer a reply
+            socket_connect_timeout=None,
+            socket_read_size=256 * 1024,
+            parser_class=_parser_that_tells(self._note_heard),
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._timeout_s = timeout_s
+        self._waiting: deque[_Command] = deque()
+        self._reads: dict[ProjectId, list[_Read]] = {}
+        self._waiting_number = 0
+        self._waiting_bytes = 0
+        self._in_flight: deque[_Command] = deque()
+        self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._heard = False
+        self._silent_ticks = 0
+        self._grace_s = 0.0
+        self._watch_timer: asyncio.TimerHandle | None = None
+        self._connection: AbstractConnection | None = None
+        self._stalled = False
+        self._down: str | None = None
+        self._runner: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._runner = self._loop.create_task(self._run())
+
+    async def close(self) -> None:
+        """Let what is queued be answered (or fail, within the timeout), then hang up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._timeout_s):
+                while self._waiting_number or self._in_flight:
+                    self._answered.clear()
+                    await self._answered.wait()
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+        if self._watch_timer is not None:
+            self._watch_timer.cancel()
+        self._down = "This process is stopping."
+        self._fail_all(self._down, "engine_down")
+
+    async def eval(self, script: Script, keys: Sequence[bytes], *args: bytes | str | int) -> Any:
+        """Run a script and give its reply. The connection's epoch goes in front of the arguments."""
+        command = _Command(self._loop.create_future(), script, keys, args)
+        self._admit(command.size_bytes)
+        self._waiting.append(command)
+        return await command.future
+
+    async def command(self, *parts: bytes | str | int) -> Any:
+        """Run a plain command and give its reply."""
+        command = _Command(self._loop.create_future(), None, (), parts)
+        self._admit(0)
+        self._waiting.append(command)
+        return await command.future
+
+    async def read(self, project: ProjectId, names: Sequence[bytes], *, look_for: bool = False) -> list[Any]:
+        """Per entry hash its [value, metadata, expiry, revision], or with look_for 1 or 0 for whether it exists."""
+        read = _Read(self._loop.create_future(), names, look_for)
+        self._admit(0)
+        self._reads.setdefault(project, []).append(read)
+        return await read.future
+
+    def _admit(self, size_bytes: int) -> None:
+        if self._down is not None:
+            raise EngineDown(self._down)
+        if self._waiting_number >= WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
+            raise EngineDown(
+                "Too many cache requests wait for Valkey; try again shortly.", reason="overloaded"
+            )
+        self._waiting_number += 1
+        self._waiting_bytes += size_bytes
+        self._wake.set()
+
+    def _take(self) -> "list[_Command]":
+        """The next pipeline: all reads, and as many commands as make a reasonable one."""
+        batch: list[_Command] = []
+        size_bytes = 0
+        while self._waiting and len(batch) < PIPELINE_COMMANDS and size_bytes < PIPELINE_BYTES:
+            command = self._waiting.popleft()
+            size_bytes += command.size_bytes
+            batch.append(command)
+        self._waiting_number -= len(batch)
+        self._waiting_bytes = max(0, self._waiting_bytes - size_bytes)
+        for reads in self._reads.values():
+            self._waiting_number -= len(reads)
+            batch += _grouped(reads)
+        self._reads.clear()
+        self._grace_s = size_bytes / SEND_BYTES_PER_S
+        return batch
+
+    async def _run(self) -> None:
+        """Connect, serve until the connection is lost, and again."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                connection, epoch = await self._connect()
+            except Exception as exc:  # noqa: BLE001 - whatever it is, callers are waiting and it may pass
+                if self._down is None:
+                    logger.warning("No connection to Valkey: %s", str(exc) or type(exc).__name__)
+                self._down = _why_down(exc)
+                self._fail_all(self._down, "engine_down")
+                await asyncio.sleep(pause_s)
+                pause_s = min(RETRY_MAX_S, pause_s * 2)
+                continue
+            if self._down is not None:
+                logger.warning("Valkey is back.")
+            self._down, pause_s = None, RETRY_FIRST_S
+            await self._serve(connection, epoch)
+
+    async def _connect(self) -> tuple[AbstractConnection, bytes]:
+        """A connection that knows every script, and the epoch: a restarted or failed-over server may have lost its last
+        writes and would number the next ones the same, so each run of a server is an epoch of its own."""
+        connection = self._pool.make_connection()
+        greeting = self._loop.create_task(_greet(connection))
+        try:
+            for _ in range(round(self._timeout_s / TICK_S)):  # ticks again, see _watch
+                await asyncio.wait({greeting}, timeout=TICK_S)
+                if greeting.done():
+                    return connection, greeting.result()
+            raise TimeoutError
+        except BaseException:
+            greeting.cancel()
+            await asyncio.gather(greeting, return_exceptions=True)
+            await connection.disconnect(nowait=True)
+            raise
+
+    async def _serve(self, connection: AbstractConnection, epoch: bytes) -> None:
+        self._connection, self._stalled = connection, False
+        tasks = [
+            self._loop.create_task(self._send_all(connection, epoch)),
+            self._loop.create_task(self._read_all(connection)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._connection = None
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await connection.disconnect(nowait=True)
+            for exc in outcomes:
+                if isinstance(exc, Exception) and not isinstance(exc, (RedisError, OSError)):
+                    logger.error("The Valkey connection failed on our side.", exc_info=exc)
+            if self._stalled:  # what is queued has waited as long as what was sent
+                self._fail_all("Valkey does not answer.", "engine_down")
+            else:
+                self._fail(self._in_flight, "The connection to Valkey was lost.", "engine_down")
+
+    async def _send_all(self, connection: AbstractConnection, epoch: bytes) -> None:
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._take():
+                self._in_flight.extend(batch)
+                self._answered.clear()
+                self._silent_ticks = 0
+                if self._watch_timer is None:
+                    self._watch_timer = self._loop.call_later(TICK_S, self._watch)
+                packed = connection.pack_commands([command.parts(epoch) for command in batch])
+                await connection.send_packed_command(packed, check_health=False)
+                while self._in_flight:
+                    await self._answered.wait()
+                    self._answered.clear()
+
+    async def _read_all(self, connection: AbstractConnection) -> None:
+        while True:
+            try:
+                reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
+            except ReadOnlyError as exc:  # this server was demoted: the address may lead to its successor
+                self._in_flight.popleft().fail(_engine_down(exc))
+                raise
+            except ResponseError as exc:
+                reply = exc
+            command = self._in_flight.popleft()
+            if isinstance(reply, NoScriptError) and command.script is not None and not command.is_retry:
+                command.is_retry = True
+                load = _Command(self._loop.create_future(), None, (), ("SCRIPT", "LOAD", command.script.text))
+                self._waiting.extendleft((command, load))
+                self._waiting_number += 2
+                self._wake.set()
+            elif isinstance(reply, ResponseError):
+                command.fail(_engine_down(reply))
+            else:
+                command.resolve(reply)
+            if not self._in_flight:
+                self._answered.set()
+
+    def _note_heard(self) -> None:
+        self._heard = True
+
+    def _watch(self) -> None:
+        """Hang up on a server that owes replies and is silent.
+
+        Silence is counted in ticks, each of which gave the loop the chance to read: when it was this process that was
+        too busy to listen, that is not held against the server.
+        """
+        self._watch_timer = None
+        if not self._in_flight or self._connection is None:
+            return
+        self._silent_ticks = 0 if self._heard else self._silent_ticks + 1
+        self._heard = False
+        if self._silent_ticks * TICK_S < self._timeout_s + self._grace_s:
+            self._watch_timer = self._loop.call_later(TICK_S, self._watch)
+            return
+        self._stalled = True
+        logger.warning("Valkey has not answered for %.1f s; connecting again.", self._timeout_s)
+        self._loop.create_task(self._connection.disconnect(nowait=True))
+
+    def _fail_all(self, message: str, reason: str) -> None:
+        self._fail(self._in_flight, message, reason)
+        self._fail(self._waiting, message, reason)
+        for reads in self._reads.values():
+            self._fail(reads, message, reason)
+        self._reads.clear()
+        self._waiting_number = self._waiting_bytes = 0
+
+    def _fail(self, commands: "deque[_Command] | list[_Read]", message: str, reason: str) -> None:
+        for command in commands:
+            command.fail(EngineDown(message, reason=reason))
+        commands.clear()
+        self._answered.set()
+
+
+class _Read:
+    """One caller's read of entries in one project."""
+
+    __slots__ = ("future", "look_for", "names")
+
+    def __init__(self, future: asyncio.Future[Any], names: Sequence[bytes], look_for: bool) -> None:
+        self.future = future
+        self.names = names
+        self.look_for = look_for
+
+    def fail(self, exc: EngineDown) -> None:
+        if not self.future.done():
+            self.future.set_exception(exc)
+
+
+class _Command:
+    """One command of a pipeline and who waits for its reply."""
+
+    __slots__ = ("args", "future", "is_retry", "keys", "script", "size_bytes")
+
+    def __init__(
+        self,
+        future: asyncio.Future[Any],
+        script: Script | None,
+        keys: Sequence[bytes],
+        args: Sequence[bytes | str | int],
+    ) -> None:
+        self.future = future
+        self.script = script
+        self.keys = keys
+        self.args = args
+        self.is_retry = False
+        self.size_bytes = sum(len(arg) for arg in args if isinstance(arg, (bytes, str)))
+
+    def parts(self, epoch: bytes) -> tuple[bytes | str | int, ...]:
+        if self.script is None:
+            return tuple(self.args)
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, epoch, *self.args)
+
+    def resolve(self, reply: Any) -> None:
+        if not self.future.done():  # its caller may have left
+            self.future.set_result(reply)
+
+    def fail(self, exc: EngineDown) -> None:
+        if not self.future.done():
+            self.future.set_exception(exc)
+
+
+class _ReadGroup(_Command):
+    """The reads of one project in one script call; a key that several want is read once."""
+
+    __slots__ = ("_at", "_reads")
+
+    def __init__(self, reads: Sequence[_Read]) -> None:
+        to_read: dict[bytes, int] = {}
+        to_find: dict[bytes, int] = {}
+        for read in reads:
+            names = to_find if read.look_for else to_read
+            for name in read.names:
+                names.setdefault(name, len(names))
+        self._reads = reads
+        self._at = (to_read, to_find)
+        super().__init__(reads[0].future, scripts.READ, (*to_read, *to_find), (len(to_read),))
+
+    def resolve(self, reply: list[Any]) -> None:
+        to_read, to_find = self._at
+        for read in self._reads:
+            if read.future.done():
+                continue
+            if read.look_for:
+                read.future.set_result([reply[len(to_read) + to_find[name]] for name in read.names])
+            else:
+                read.future.set_result([reply[to_read[name]] for name in read.names])
+
+    def fail(self, exc: EngineDown) -> None:
+        for read in self._reads:
+            read.fail(EngineDown(exc.message, reason=exc.reason))
+
+
+def _parser_that_tells(on_data: Callable[[], None]) -> type[DefaultParser]:  # type: ignore[valid-type]
+    class Parser(DefaultParser):  # type: ignore[misc, valid-type]
+        async def read_from_socket(self) -> bool:
+            got = await super().read_from_socket()
+            on_data()
+            return got
+
+    return Parser
+
+
+async def _greet(connection: AbstractConnection) -> bytes:
+    """Connect, load the scripts, and give the epoch."""
+    await connection.connect()
+    loads = [("SCRIPT", "LOAD", script.text) for script in scripts.ALL]
+    await connection.send_packed_command(
+        connection.pack_commands([("INFO", "server"), *loads]), check_health=False
+    )
+    info = await connection.read_response()
+    for _ in loads:
+        await connection.read_response()
+    fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+    return fields[b"run_id"][:8]
+
+
+def _grouped(reads: list[_Read]) -> Iterable[_ReadGroup]:
+    """Groups of about READ_KEYS keys: one script must not hold the store up for long."""
+    group: list[_Read] = []
+    size = 0
+    for read in reads:
+        if group and size + len(read.names) > READ_KEYS:
+            yield _ReadGroup(group)
+            group, size = [], 0
+        group.append(read)
+        size += len(read.names)
+    if group:
+        yield _ReadGroup(group)
+
+
+def _why_down(exc: Exception) -> str:
+    """A sentence for callers; the driver's own words stay in the log."""
+    text = str(exc)
+    if any(word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM", "uthentication")):
+        return "Valkey refuses the user or password that AeroDash has."
+    if "LOADING" in text or "loading" in text:
+        return "Valkey is still loading its data."
+    if isinstance(exc, ResponseError):
+        return "The server at VALKEY_URL does not take AeroDash's scripts: it must be Valkey, or Redis 7 or later."
+    return "Valkey cannot be reached."
+
+
+_REFUSALS = {
+    "OOM": (
+        "out_of_memory",
+        "Valkey's memory is full: it takes no writes until entries expire or are deleted.",
+    ),
+    "MISCONF": ("not_persisting", "Valkey cannot write to its disk and takes no writes."),
+    "READONLY": ("read_only", "This Valkey is a replica and takes no writes."),
+    "NOREPLICAS": ("too_few_replicas", "Valkey has fewer replicas than it needs to take writes."),
+    "BUSY": ("busy", "Valkey is busy with another script."),
+    "MASTERDOWN": ("engine_down", "This Valkey has lost its primary."),
+    "CLUSTERDOWN": ("engine_down", "The Valkey cluster is down."),
+    "NOPERM": ("no_permission", "Valkey's user may not run what AeroDash needs."),
+}
+
+
+def _engine_down(exc: ResponseError) -> EngineDown:
+    text = str(exc)
+    for word, (reason, message) in _REFUSALS.items():
+        if (
+            word in text[:40]
+            or (word == "OOM" and "maxmemory" in text)
+            or (word == "READONLY" and isinstance(exc, ReadOnlyError))
+        ):
+            down = EngineDown(message, reason=reason)
+            break
+    else:
+        logger.error("Valkey answered with an error: %s", text)
+        down = EngineDown("Valkey answered with an error.", reason="engine_error")
+    down.__cause__ = exc
+    return down

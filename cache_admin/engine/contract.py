@@ -1,0 +1,244 @@
+"""What any cache engine promises. Verbs take and give bytes and numbers; they know no requests, models or rights.
+
+Values and metadata are JSON text, kept byte for byte. Keys are text, ordered by their UTF-8 bytes. Every write moves
+the entry, the indexes and the project's revision together, or changes nothing.
+All verbs raise EngineDown when the store is away, full or overloaded; a write that was under way then may have
+happened. Bounds (aerodash.limits) are the caller's to check.
+Source: wire contract, section 3; architecture, "Valkey layout".
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aerodash.auth import ProjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One live entry. value, metadata: JSON text. expires_at_ms: since 1970; None means never.
+
+    revision: the project's revision at its last write, opaque.
+    """
+
+    key: str
+    value: bytes
+    metadata: bytes | None
+    expires_at_ms: int | None
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One entry to write. ttl_s: None means never. metadata: None keeps what is stored, b"{}" clears it."""
+
+    key: str
+    value: bytes
+    ttl_s: int | None = None
+    metadata: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """Whether a write happened.
+
+    done: False when a condition refused it; then reason is "exists" (if_absent), "absent" (if_present, or if_revision
+    on no entry) or "revision_mismatch", and nothing changed.
+    revision: the new one; when refused, that of the entry as it stands, None if there is none.
+    """
+
+    done: bool
+    reason: str | None
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """done and reason: as for SetResult. removed: whether there was an entry. revision: the project's, or, when
+    refused, the entry's."""
+
+    done: bool
+    removed: bool
+    reason: str | None
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many entries a bulk removal really removed, and the project's revision after it."""
+
+    number: int
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireResult:
+    """done: False when there is no such entry."""
+
+    done: bool
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class CounterResult:
+    """value: the new value's digits, or None with the reason: "not_an_integer" or "counter_overflow"."""
+
+    value: bytes | None
+    reason: str | None
+    revision: str | None
+
+
+class Give(StrEnum):
+    """What a listing tells of each entry."""
+
+    KEYS = "keys"
+    METADATA = "metadata"
+    PREVIEW = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """What a listing tells of one entry. size_bytes: of value and metadata; like preview it is filled for Give.PREVIEW only."""
+
+    key: str
+    metadata: bytes | None = None
+    expires_at_ms: int | None = None
+    revision: str = ""
+    preview: bytes = b""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in the order asked for. more: whether live keys follow in that order."""
+
+    rows: tuple[EntryRow, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """exact is False when so much had expired that it could not all be taken out of the count in time."""
+
+    number: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the tree: every key that begins with `prefix`, which ends with ":". count: how many."""
+
+    prefix: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of the tree, or a page of it, in byte order. total: all keys below. last: the last folder's prefix or
+    key of this page when more follow, else None."""
+
+    folders: tuple[Folder, ...]
+    keys: tuple[str, ...]
+    total: Count
+    last: str | None
+
+
+class CacheEngine(ABC):
+    """The verbs. `project` comes first; see the module's words for what holds for all."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Start; must not fail when the store is away."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Answer what is queued, then release everything."""
+
+    @abstractmethod
+    async def get(self, project: ProjectId, key: str) -> Entry | None:
+        """The entry, or None if it is absent or expired."""
+
+    @abstractmethod
+    async def get_many(self, project: ProjectId, keys: Sequence[str]) -> list[Entry | None]:
+        """The same for each key, in order, all as of one instant."""
+
+    @abstractmethod
+    async def has(self, project: ProjectId, key: str) -> bool:
+        """Whether the entry exists; its value is not read."""
+
+    @abstractmethod
+    async def set(
+        self,
+        project: ProjectId,
+        entry: NewEntry,
+        *,
+        keep_ttl: bool = False,
+        if_revision: str | None = None,
+        if_absent: bool = False,
+        if_present: bool = False,
+    ) -> SetResult:
+        """Write one entry; its ttl replaces the stored one. keep_ttl leaves the stored one (a new entry has none) and does
+        not look at entry.ttl_s. At most one condition may be given."""
+
+    @abstractmethod
+    async def set_many(self, project: ProjectId, entries: Sequence[NewEntry]) -> str:
+        """Write all in one instant, and answer the revision they share. A key named twice keeps its last value."""
+
+    @abstractmethod
+    async def delete(self, project: ProjectId, key: str, *, if_revision: str | None = None) -> DeleteResult:
+        """Remove one entry; that it was absent already is done too, unless if_revision is given."""
+
+    @abstractmethod
+    async def delete_many(self, project: ProjectId, keys: Sequence[str]) -> Removed:
+        """Remove all: in one instant up to 1000 keys, above that in chunks of 250."""
+
+    @abstractmethod
+    async def expire(self, project: ProjectId, key: str, ttl_s: int | None) -> ExpireResult:
+        """Change when one entry expires (None: never), and nothing else of it."""
+
+    @abstractmethod
+    async def increment(
+        self, project: ProjectId, key: str, amount: int, *, initial_value: int = 0, ttl_s: int | None = None
+    ) -> CounterResult:
+        """Add to a counter within int64 and keep its ttl and metadata. An absent one is made as initial_value + amount,
+        and only then takes ttl_s."""
+
+    @abstractmethod
+    async def flush(self, project: ProjectId, prefix: str = "") -> Removed:
+        """Remove every entry under the prefix that was written before the call; later writes stay. Runs in bounded
+        steps, and to its end even if the caller is cancelled."""
+
+    @abstractmethod
+    async def list(
+        self,
+        project: ProjectId,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int,
+        give: Give,
+        down: bool = False,
+    ) -> Page:
+        """Up to `limit` live entries under the prefix, upwards from the key after `after`, or downwards from the one
+        before it. `after` lies under the prefix and need not exist."""
+
+    @abstractmethod
+    async def count(self, project: ProjectId, prefix: str = "") -> Count:
+        """How many live entries there are under the prefix."""
+
+    @abstractmethod
+    async def tree(
+        self, project: ProjectId, *, prefix: str = "", after: str | None = None, limit: int
+    ) -> Level:
+        """The folders and loose keys directly below the prefix, `limit` of both together, from behind `after`
+        (a Level's `last`)."""
+
+    @abstractmethod
+    async def purge(self, project: ProjectId, *, budget_s: float) -> bool:
+        """Take expired entries out of the indexes for at most about budget_s. False when some are left."""
+
+    @abstractmethod
+    async def now_ms(self) -> int:
+        """The clock that expiry goes by, in ms since 1970."""

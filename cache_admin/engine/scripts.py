@@ -1,0 +1,39 @@
+"""The Lua scripts, one file a verb. A script that writes gets _shared.lua's functions in front of its body."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text and the digest that the store knows it by once loaded."""
+
+    name: str
+    text: bytes
+    sha: bytes
+
+
+def _load(name: str) -> Script:
+    shebang, _, body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
+    shared = "" if "no-writes" in shebang else (_FOLDER / "_shared.lua").read_text(encoding="utf-8")
+    text = f"{shebang}\n{shared}{body}".encode()
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+READ = _load("read")
+SET = _load("set")
+SET_MANY = _load("set_many")
+DELETE = _load("delete")
+DELETE_MANY = _load("delete_many")
+EXPIRE = _load("expire")
+INCREMENT = _load("increment")
+FLUSH = _load("flush")
+LIST = _load("list")
+COUNT = _load("count")
+TREE = _load("tree")
+PURGE = _load("purge")
+
+ALL = (READ, SET, SET_MANY, DELETE, DELETE_MANY, EXPIRE, INCREMENT, FLUSH, LIST, COUNT, TREE, PURGE)

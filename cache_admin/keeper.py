@@ -1,0 +1,24 @@
+"""What the keeper does for the cache: it takes expired entries out of the indexes, all the time."""
+
+from collections.abc import Awaitable, Callable
+
+from aerodash import engines
+from aerodash.models import Project
+
+PROJECT_BUDGET_S = 0.1
+
+
+@engines.on_engine_loop
+async def purge_due(*, budget_s: float = PROJECT_BUDGET_S) -> bool:
+    """Take what has expired out of every project's indexes, for at most about budget_s a project.
+
+    Returns False when some are left for the next turn. Raises EngineDown.
+    """
+    engine = engines.get("cache")
+    done = True
+    async for project in Project.objects.order_by("pk").values_list("pk", flat=True):
+        done &= await engine.purge(project, budget_s=budget_s)
+    return done
+
+
+TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [("cache.purge_due", 1.0, purge_due)]
