@@ -3,3 +3,13 @@ from django.apps import AppConfig
 
 class AeroDashConfig(AppConfig):
     name = "aerodash"
+
+    def ready(self) -> None:
+        from aerodash import engines
+        from aerodash.realtime import quiet
+        from aerodash.realtime.publish import Feed
+
+        engines.register(
+            "feed", Feed
+        )  # first in, so last to close: what the other engines publish still leaves
+        quiet.install()

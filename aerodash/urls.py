@@ -1,10 +1,10 @@
 """Every URL of the control plane, and the API's ninja lane."""
 
 # Importing an app's api module enters its operations in the table.
-import cache_admin.api  # noqa: F401
-import jobs_admin.api  # noqa: F401
 from django.urls import include, path, re_path
 
+import cache_admin.api  # noqa: F401
+import jobs_admin.api  # noqa: F401
 from aerodash.keys import KeyRing
 from aerodash.wire import api
 

@@ -24,7 +24,7 @@ from django.conf import settings  # noqa: E402
 from aerodash import embedded  # noqa: E402
 
 _valkey = embedded.start(_DATA / "valkey")
-if settings.VALKEY_URL != _valkey.url:  # loads the settings, which makes pytest-django set Django up
+if _valkey.url != settings.VALKEY_URL:  # loads the settings, which makes pytest-django set Django up
     raise RuntimeError(f"The tests would write to {settings.VALKEY_URL}.")
 
 
