@@ -1,0 +1,119 @@
+"""Who is looking at which project, and what they may do there: the door of every project page.
+
+A page says `@project_page(Scope.QUEUE_READ)`. People who are not signed in go to the sign-in page and back; a
+project one is no member of does not exist for one (404); a member without the right gets a page that says so.
+"""
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Concatenate
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+
+from aerodash.auth import ROLE_SCOPES, Actor, Door, ProjectId, Role, Scope
+from aerodash.errors import AeroDashError
+from aerodash.models import Member, Project, User
+
+log = logging.getLogger(__name__)
+
+LAST_PROJECT_COOKIE = "aerodash_project"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A member in a project, as views and templates need it. projects: all of the person's own, by name."""
+
+    user: User
+    project: Project
+    role: Role
+    actor: Actor
+    projects: tuple[Project, ...]
+
+    @property
+    def project_id(self) -> ProjectId:
+        return ProjectId(self.project.pk)
+
+    def may(self, scope: Scope) -> bool:
+        return self.actor.may(scope)
+
+
+async def find_access(user: User, slug: str, *, request_id: str = "") -> Access | None:
+    """The person's access to the project of this slug; None for a stranger or an unknown project."""
+    members = [
+        m async for m in Member.objects.filter(user=user).select_related("project").order_by("project__name")
+    ]
+    for member in members:
+        if member.project.slug == slug:
+            role = Role(member.role)
+            actor = Actor(
+                kind="user",
+                id=str(user.pk),
+                label=user.get_full_name() or user.get_username(),
+                scopes=ROLE_SCOPES[role],
+                door=Door.CONSOLE,
+                request_id=request_id,
+            )
+            return Access(user, member.project, role, actor, tuple(m.project for m in members))
+    return None
+
+
+type View[**P] = Callable[Concatenate[HttpRequest, Access, P], Awaitable[HttpResponse]]
+
+
+def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitable[HttpResponse]]]:
+    """Make `async def view(request, access, …)` a page under p/<slug>/ that needs this right.
+
+    Errors of ours that the view raises become pages with the layout intact (see problem).
+    """
+
+    def decorate(view: View[P]) -> Callable[..., Awaitable[HttpResponse]]:
+        @functools.wraps(view)
+        async def page(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            user = await request.auser()
+            if not user.is_authenticated:
+                return to_sign_in(request)
+            access = await find_access(user, slug, request_id=getattr(request, "request_id", ""))  # type: ignore[arg-type]
+            if access is None:
+                raise Http404(f"No project {slug} among those of {user}.")
+            request.console = access  # type: ignore[attr-defined]  # read by the context processor
+            if not access.may(scope):
+                return render(request, "console/no_permission.html", {"scope": scope.value}, status=403)
+            try:
+                response = await view(request, access, *args, **kwargs)
+            except AeroDashError as exc:
+                response = problem(request, exc)
+            response.headers.setdefault(
+                "Cache-Control", "private, no-cache"
+            )  # what it shows is one person's, and live
+            if request.COOKIES.get(LAST_PROJECT_COOKIE) != slug:
+                response.set_cookie(
+                    LAST_PROJECT_COOKIE, slug, max_age=31_536_000, httponly=True, samesite="Lax"
+                )
+            return response
+
+        return page
+
+    return decorate
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Send somebody to the sign-in page and, once signed in, back here."""
+    url = f"/sign-in?{urlencode({'next': request.get_full_path()})}"
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
+
+
+def problem(request: HttpRequest, exc: AeroDashError) -> HttpResponse:
+    """The page, or for htmx the line on top of the page, that says what went wrong; the rest stays."""
+    if exc.status >= 500:
+        log.warning("%s %s: %s", request.method, request.path, exc.message)
+    template = "console/problem.html#said" if request.headers.get("HX-Request") else "console/problem.html"
+    response = render(request, template, {"problem": exc}, status=exc.status)
+    if exc.retry_after_s is not None:
+        response["Retry-After"] = str(exc.retry_after_s)
+    return response

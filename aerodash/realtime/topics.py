@@ -1,0 +1,13 @@
+"""The names that change facts travel under."""
+
+from aerodash.auth import ProjectId
+
+JOBS = "jobs"
+CACHE = "cache"
+FLAGS = "flags"
+TOPICS = (JOBS, CACHE, FLAGS)
+
+
+def group(project: ProjectId, topic: str) -> str:
+    """The Channels group that carries one project's facts about one topic."""
+    return f"project.{project}.{topic}"

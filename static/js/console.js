@@ -1,0 +1,7 @@
+// The console's script: each module is one behaviour, bound by data- attributes. Every page works without it.
+import "./theme.js";
+import "./times.js";
+import "./copy.js";
+import "./keys.js";
+import "./toasts.js";
+import "./live.js";
