@@ -73,6 +73,9 @@ class ValkeyCache(CacheEngine):
         await self._point.open()
         await self._bulk.open()
 
+    async def check(self) -> None:
+        await self.now_ms()
+
     async def close(self) -> None:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_S)

@@ -1,0 +1,134 @@
+"""What people change in the console: the verbs of `services`, each with a line in the audit log.
+
+Programs' writes are not recorded one by one (their revision and expiry is all an entry keeps of them).
+Source: console, "Entry history".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aerodash import audit
+from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.models import AuditEntry
+from cache_admin import queries, services
+from cache_admin.engine.contract import DeleteResult, Entry, SetResult
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A compare-and-set's outcome. current: the entry as it stands when it had changed (None: it is gone)."""
+
+    done: bool
+    current: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastEdit:
+    """The newest change of an entry that the audit log knows. revision: what it made of the
+    entry; if the entry is at another one, a program has written it since."""
+
+    at: datetime
+    by: str
+    verb: str
+    revision: str
+
+
+async def last_edit(project: ProjectId, actor: Actor, *, key: str) -> LastEdit | None:
+    """Who changed this entry in the console last; None if nobody did, or if it is not known."""
+    actor.require(Scope.CACHE_READ)
+    line = await AuditEntry.objects.filter(project_id=project, target=key).order_by("-id").afirst()
+    return line and LastEdit(line.at, line.actor_label, line.verb, line.details.get("revision", ""))
+
+
+async def create(project: ProjectId, actor: Actor, *, key: str, value: bytes, ttl_s: int | None) -> SetResult:
+    """Write an entry that does not exist yet; reason "exists" if it does. Raises as services.set_entry."""
+    result = await services.set_entry(project, actor, key=key, value=value, ttl_s=ttl_s, if_absent=True)
+    if result.done:
+        await audit.record(
+            project, actor, verb="entry.create", target=key, after=value, revision=result.revision
+        )
+    return result
+
+
+async def save_value(
+    project: ProjectId, actor: Actor, *, key: str, value: bytes, revision: str, reason: str = ""
+) -> Save:
+    """Replace the value of the entry at this revision; its expiry and metadata stay.
+
+    If somebody else wrote it first, nothing is saved and the result carries what they wrote.
+    """
+    return await _replace(project, actor, key=key, revision=revision, value=value, reason=reason)
+
+
+async def save_metadata(
+    project: ProjectId, actor: Actor, *, key: str, metadata: bytes, revision: str
+) -> Save:
+    """Replace the metadata (a JSON object's text; {} clears it) at this revision; value and expiry stay."""
+    return await _replace(project, actor, key=key, revision=revision, metadata=metadata)
+
+
+async def change_expiry(project: ProjectId, actor: Actor, *, key: str, ttl_s: int | None) -> bool:
+    """Let the entry expire in ttl_s seconds from now (None: never), whatever its revision. False if it is gone."""
+    before = await queries.get(project, actor, key=key)
+    revisions: list[str] = []
+    done = await services.expire(project, actor, key=key, ttl_s=ttl_s, on_revision=revisions.append)
+    if done:
+        await audit.record(
+            project, actor, verb="entry.expire", target=key, revision=revisions[0],
+            before=_expiry(before), after="never" if ttl_s is None else f"in {ttl_s} s",
+        )  # fmt: skip
+    return done
+
+
+async def delete(
+    project: ProjectId, actor: Actor, *, key: str, revision: str, reason: str = ""
+) -> DeleteResult:
+    """Remove the entry at this revision. done is False if it changed meanwhile, or is gone."""
+    before = await queries.get(project, actor, key=key)
+    result = await services.delete(project, actor, key=key, if_revision=revision)
+    if result.removed:
+        await audit.record(
+            project, actor, verb="entry.delete", target=key, before=before and before.value, reason=reason
+        )
+    return result
+
+
+async def _replace(
+    project: ProjectId,
+    actor: Actor,
+    *,
+    key: str,
+    revision: str,
+    value: bytes | None = None,
+    metadata: bytes | None = None,
+    reason: str = "",
+) -> Save:
+    actor.require(Scope.CACHE_WRITE)
+    entry = await queries.get(project, actor, key=key)
+    if entry is None or entry.revision != revision:
+        return Save(False, entry)
+    result = await services.set_entry(
+        project, actor, key=key, value=entry.value if value is None else value, metadata=metadata,
+        if_revision=revision, keep_ttl=True,
+    )  # fmt: skip
+    if not result.done:
+        return Save(False, await queries.get(project, actor, key=key))
+    before, after = (entry.value, value) if metadata is None else (entry.metadata, metadata)
+    verb = "entry.set" if metadata is None else "entry.set_metadata"
+    await audit.record(
+        project,
+        actor,
+        verb=verb,
+        target=key,
+        before=before,
+        after=after,
+        reason=reason,
+        revision=result.revision,
+    )
+    return Save(True)
+
+
+def _expiry(entry: Entry | None) -> str | None:
+    if entry is None:
+        return None
+    return "never" if entry.expires_at_ms is None else f"at {entry.expires_at_ms} ms"
