@@ -27,6 +27,9 @@ class Reader:
         await asyncio.wrap_future(self._thread.submit(lambda: connection.close()))  # the thread's own
         self._thread.shutdown()
 
+    async def check(self) -> None:
+        await in_reader(_connect)()
+
     async def run[T](self, query: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._thread.submit(query))
 
@@ -46,3 +49,7 @@ def in_reader[**P, T](query: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, 
         return await engines.get(ENGINE).run(functools.partial(guarded, *args, **kwargs))
 
     return call
+
+
+def _connect() -> None:
+    connection.ensure_connection()  # looked up here: the name stands for the calling thread's connection

@@ -164,7 +164,7 @@ def row_of(job: Job, now_ms: int) -> JobRow:
         if job.started_at_ms is None
         else max((job.ended_at_ms or now_ms) - job.started_at_ms, 0) / 1000,
         worker=job.worker_name,
-        error=job.error_message.partition("\n")[0],
+        error=": ".join(filter(None, (job.error_type, job.error_message.partition("\n")[0]))),
         payload_bytes=job.payload_bytes,
     )
 

@@ -70,6 +70,10 @@ class Feed:
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
 
+    async def check(self) -> None:
+        if self.degraded:
+            raise EngineDown("Live updates are interrupted: Valkey does not take the change facts.")
+
     async def close(self) -> None:
         """Let what is under way be sent; it is bounded by the send's own timeout."""
         tasks = [stream.task for stream in self._streams.values() if stream.task]

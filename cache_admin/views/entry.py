@@ -245,7 +245,7 @@ def _calls(key: str) -> list[tuple[str, str]]:
             f"  -H 'Content-Type: application/json' \\\n"
             f"  -d {quoted}",
         ),
-        ("Python", f"value = await client.cache.get(\n    {name})"),
+        ("Python", f"value = client.cache.get(\n    {name})"),
     ]
 
 

@@ -71,6 +71,9 @@ class SqliteEngine(JobEngine):
         self._wakes.open()
         self._group.open()
 
+    async def check(self) -> None:
+        await self._group.read(lambda tx: tx.rows("paused", project=0))
+
     async def drain(self) -> None:
         self._ending = True
         self._wakes.wake_everybody_here()

@@ -8,7 +8,9 @@ from aerodash.templatetags.aerodash_ui import spell
 from jobs_admin.records import AttemptRow, EventRow, JobDetail
 
 RUNS_MAX = 8
-LEFT, RIGHT, TOP, LANE = 70.0, 700.0, 18, 24
+# Right of RIGHT is room for the words beside a run that ends there.
+WIDTH = 720.0
+LEFT, RIGHT, TOP, LANE = 70.0, 590.0, 18, 24
 
 _STEPS_S = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -161,7 +163,7 @@ def _look(run: AttemptRow) -> str:
 
 def _bar(label: str, index: int, wait_x: float, x: float, end_x: float, look: str, note: str) -> Bar:
     width = max(round(end_x - x, 1), 3.0) if look != "next" else 14.0
-    fits = x + width + 8 + len(note) * 5.6 < RIGHT + 20
+    fits = x + width + 8 + len(note) * 5.6 < WIDTH
     return Bar(
         label=label,
         y=TOP + 4 + LANE * index,
@@ -281,7 +283,9 @@ def why(detail: JobDetail, running: int, waiting: int, now: datetime) -> tuple[s
             return "bad", (
                 f"It failed for good after attempt {row.attempts} of {row.max_retries + 1}: no further try was wanted.",
             )
-        return "bad", (
-            f"It failed: all {row.attempts} attempts are used up. Retry gives it the whole budget again.",
-        )
+        return "bad", (f"It failed: {_budget(row.attempts)} Retry gives it the whole budget again.",)
     return None
+
+
+def _budget(attempts: int) -> str:
+    return "its only attempt is used up." if attempts == 1 else f"all {attempts} attempts are used up."

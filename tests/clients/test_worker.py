@@ -278,8 +278,8 @@ def test_job_of_a_killed_worker_runs_again_after_its_lease(
     worker_process.process.kill()
     worker_process.process.wait()
     start(slow_worker_here(client))
-    until(sweep)
-    job = client.queue.wait(job_id, timeout_s=20)
+    until(lambda: sweep() is not None and client.queue.get_job(job_id).ended)
+    job = client.queue.get_job(job_id)
     assert (job.status, job.result, job.attempts) == ("completed", {"by": "thread"}, 2)
 
 

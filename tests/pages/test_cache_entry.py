@@ -58,7 +58,7 @@ def test_page_shows_the_value_digit_for_digit(project, url):
         assert part in page
     assert '"mobile"' in page
     assert "JSON object" in page
-    assert 'value = await client.cache.get(\n    "a")' in page
+    assert 'value = client.cache.get(\n    "a")' in page
 
 
 def test_raw_shows_the_stored_text_itself(project, url):

@@ -61,7 +61,7 @@ def test_failed_run_shows_its_error_and_our_frames_bold(owner_page: Client, proj
     assert '<span class="ad-app">    mailer.send(message)</span>' in page
     assert '<span class="ad-lib">    self.connect(host, port)</span>' in page
     assert '<span class="ad-e">SMTPServerBusy: 421 &lt;too many&gt;</span>' in page
-    assert "all 1 attempts are used up" in page
+    assert "its only attempt is used up" in page
 
 
 def test_why_a_job_that_was_delayed_does_not_run(owner_page: Client, project: Project) -> None:
