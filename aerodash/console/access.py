@@ -8,14 +8,22 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Concatenate
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.utils.crypto import constant_time_compare
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from aerodash.auth import ROLE_SCOPES, Actor, Door, ProjectId, Role, Scope
-from aerodash.errors import AeroDashError
+from aerodash.errors import AeroDashError, EngineDown
 from aerodash.models import Member, Project, User
 
 log = logging.getLogger(__name__)
@@ -43,9 +51,8 @@ class Access:
 
 async def find_access(user: User, slug: str, *, request_id: str = "") -> Access | None:
     """The person's access to the project of this slug; None for a stranger or an unknown project."""
-    members = [
-        m async for m in Member.objects.filter(user=user).select_related("project").order_by("project__name")
-    ]
+    memberships = Member.objects.filter(user_id=user.pk, user__is_active=True)
+    members = [m async for m in memberships.select_related("project").order_by("project__name")]
     for member in members:
         if member.project.slug == slug:
             role = Role(member.role)
@@ -61,6 +68,16 @@ async def find_access(user: User, slug: str, *, request_id: str = "") -> Access 
     return None
 
 
+async def is_signed_in(user: User, session_key: str) -> bool:
+    """Whether this session still stands and still names this person: asked again by what stays open for long."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    if await session.aget(SESSION_KEY) != str(user.pk):
+        return False
+    fresh = await User.objects.filter(pk=user.pk, is_active=True).afirst()
+    given = await session.aget(HASH_SESSION_KEY, "")
+    return fresh is not None and constant_time_compare(given, fresh.get_session_auth_hash())
+
+
 type View[**P] = Callable[Concatenate[HttpRequest, Access, P], Awaitable[HttpResponse]]
 
 
@@ -73,10 +90,14 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
     def decorate(view: View[P]) -> Callable[..., Awaitable[HttpResponse]]:
         @functools.wraps(view)
         async def page(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            user = await request.auser()
-            if not user.is_authenticated:
-                return to_sign_in(request)
-            access = await find_access(user, slug, request_id=getattr(request, "request_id", ""))  # type: ignore[arg-type]
+            try:
+                user = await request.auser()
+                if not user.is_authenticated:
+                    return to_sign_in(request)
+                access = await find_access(user, slug, request_id=getattr(request, "request_id", ""))  # type: ignore[arg-type]
+            except DatabaseError as exc:
+                request.user = AnonymousUser()  # so that the page of the problem asks the database nothing
+                return problem(request, _database_away(exc))
             if access is None:
                 raise Http404(f"No project {slug} among those of {user}.")
             request.console = access  # type: ignore[attr-defined]  # read by the context processor
@@ -86,12 +107,20 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
                 response = await view(request, access, *args, **kwargs)
             except AeroDashError as exc:
                 response = problem(request, exc)
+            except DatabaseError as exc:
+                response = problem(request, _database_away(exc))
+            patch_vary_headers(response, ["HX-Request"])
             response.headers.setdefault(
                 "Cache-Control", "private, no-cache"
             )  # what it shows is one person's, and live
             if request.COOKIES.get(LAST_PROJECT_COOKIE) != slug:
                 response.set_cookie(
-                    LAST_PROJECT_COOKIE, slug, max_age=31_536_000, httponly=True, samesite="Lax"
+                    LAST_PROJECT_COOKIE,
+                    slug,
+                    max_age=31_536_000,
+                    httponly=True,
+                    samesite="Lax",
+                    secure=settings.SESSION_COOKIE_SECURE,
                 )
             return response
 
@@ -101,8 +130,13 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:
-    """Send somebody to the sign-in page and, once signed in, back here."""
-    url = f"/sign-in?{urlencode({'next': request.get_full_path()})}"
+    """Send somebody to the sign-in page and, once signed in, back here (or, from a form, back to its page)."""
+    back = request.get_full_path()
+    if request.method not in {"GET", "HEAD"}:
+        came_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+        own = url_has_allowed_host_and_scheme(came_from, {request.get_host()}, request.is_secure())
+        back = came_from if own else "/"
+    url = f"/sign-in?{urlencode({'next': back})}"
     if request.headers.get("HX-Request"):
         return HttpResponse(headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
@@ -117,3 +151,8 @@ def problem(request: HttpRequest, exc: AeroDashError) -> HttpResponse:
     if exc.retry_after_s is not None:
         response["Retry-After"] = str(exc.retry_after_s)
     return response
+
+
+def _database_away(exc: DatabaseError) -> EngineDown:
+    log.warning("The database does not answer: %s", exc)
+    return EngineDown("The database does not answer.", reason="database_unavailable")

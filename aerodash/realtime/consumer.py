@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from redis.exceptions import RedisError
 
-from aerodash.console.access import Access, find_access
+from aerodash.console.access import Access, find_access, is_signed_in
 from aerodash.errors import AeroDashError
 from aerodash.realtime import pages, topics
 from aerodash.realtime.publish import degraded
@@ -190,7 +190,10 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
                 await self._send({"state": self._state()})
 
     async def _access_holds(self) -> bool:
-        """Membership may have ended while the page was open; a push shows data, so it is checked like a page view."""
+        """The session or the membership may have ended while the page was open; a push shows data, so both are
+        checked like a page view."""
+        if not await is_signed_in(self._access.user, self.scope["session"].session_key):
+            return False
         access = await find_access(self._access.user, self._access.project.slug)
         if access is None or not access.may(self._page.scope):
             return False

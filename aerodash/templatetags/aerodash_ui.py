@@ -90,11 +90,12 @@ def ago(at: datetime | None) -> SafeString:
 
 @register.simple_tag
 def clock(at: datetime | None) -> SafeString:
-    """{% clock event.at %}: 12:04:31.220, for timelines; the whole instant is in the title."""
+    """{% clock event.at %}: 12:04:31.220, for timelines, with its date unless that is today; all of it is in the title."""
     if at is None:
         return SafeString("")
     at = at.astimezone(UTC)
-    shown = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
+    day = "" if at.date() == datetime.now(UTC).date() else f"{at:%Y-%m-%d} "
+    shown = f"{day}{at:%H:%M:%S}.{at.microsecond // 1000:03}"
     return format_html('<time datetime="{}" title="{}">{}</time>', _iso(at), _exact(at), shown)
 
 
@@ -153,7 +154,7 @@ def size(count: int | None) -> str:
     if count is None:
         return "–"
     amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while amount >= 1024 and len(units) > 1:
+    while round(amount, 1) >= 1024 and len(units) > 1:
         amount /= 1024
         units.pop(0)
     return f"{count:,} B" if units[0] == "B" else f"{amount:,.1f} {units[0]}"

@@ -25,7 +25,7 @@ async def entry_delete(request: HttpRequest, access: Access) -> HttpResponse:
         found = await queries.get(access.project_id, access.actor, key=key)
         return _ask(request, access, key, found)
     revision = request.POST.get("revision", "")
-    if is_typed(access.project) and request.POST.get("typed", "").strip() != plain_name(key):
+    if is_typed(access.project) and request.POST.get("typed", "").strip() != plain_name(key).strip():
         found = await queries.get(access.project_id, access.actor, key=key)
         return _ask(request, access, key, found, error="Nothing was deleted: the key typed is another one.")
     result = await edits.delete(access.project_id, access.actor, key=key, revision=revision)

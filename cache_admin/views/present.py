@@ -38,12 +38,12 @@ class Line:
 
 
 def line(row: EntryRow, prefix: str, *, is_fresh: bool = False) -> Line:
-    preview = row.preview.decode(errors="ignore")
+    preview = " ".join(row.preview.decode(errors="ignore").split())
     return Line(
         key=row.key,
         rest=row.key.removeprefix(prefix),
-        preview=" ".join(preview.split())
-        + ("…" if len(row.preview) < row.size_bytes - len(row.metadata or b"") else ""),
+        preview=preview
+        and preview + ("…" if len(row.preview) < row.size_bytes - len(row.metadata or b"") else ""),
         size_bytes=row.size_bytes,
         expires_at=instant(row.expires_at_ms),
         metadata=summary(row.metadata),

@@ -23,6 +23,13 @@ function move(step) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+function closeSwitcher() {
+  const switcher = document.querySelector(".ad-switch[open]");
+  if (!switcher) return;
+  switcher.open = false;
+  switcher.querySelector("summary").focus();
+}
+
 const ACTIONS = {
   "/": () => document.querySelector("#main [data-search]")?.focus(),
   g: () => { goUntil = Date.now() + 1000; },
@@ -36,6 +43,7 @@ const ACTIONS = {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.key === "Escape" && isTyping(event.target)) event.target.blur();
+  if (event.key === "Escape") closeSwitcher();
   if (localStorage.getItem(OFF) || isTyping(event.target) || document.querySelector("dialog[open]")) return;
   if (Date.now() < goUntil) {
     goUntil = 0;

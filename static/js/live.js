@@ -99,7 +99,8 @@ function start(footer) {
 
   footer.addEventListener("htmx:ws:after:message:incoming", (event) => {
     const frame = JSON.parse(event.detail.message.data);
-    if (!reason()) asOf = frame.at;
+    // A server that says "degraded" and sends nothing could not look: the page is as old as it was.
+    if (!reason() && (frame.state === "live" || frame.content !== undefined)) asOf = frame.at;
     if (frame.content !== undefined) {
       each("data-latency", frame.changed_at ? ` · ${Math.max(Math.round(now() - frame.changed_at), 0)} ms` : "");
     }
@@ -120,6 +121,7 @@ function start(footer) {
   document.addEventListener("change", settle);
   document.addEventListener("toggle", settle, true);
   document.addEventListener("focusin", settle);
+  document.addEventListener("aerodash:ended", () => { if (!reason()) send({ refresh: true, shown: shown() }); });
   document.addEventListener("focusout", () => setTimeout(settle));
   footer.querySelector("[data-resume]").addEventListener("click", () => {
     document.querySelectorAll("#main [data-select]:checked").forEach((box) => { box.checked = false; });
@@ -129,6 +131,8 @@ function start(footer) {
   footer.querySelector("[data-reload]").addEventListener("click", () => location.reload());
 
   setInterval(() => {
+    // A restart that takes this long is none.
+    if (!socket && footer.dataset.state === "restarting" && Date.now() - heardAt > SILENCE_MS) show("lost");
     // A cut cable closes nothing: silence is a loss, too. Closing with a code of ours would not reconnect.
     if (socket && Date.now() - heardAt > SILENCE_MS && !document.hidden) { lost("lost"); }
   }, 1000);

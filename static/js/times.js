@@ -26,15 +26,19 @@ function write(node, text) {
 function tick() {
   if (document.hidden) return;
   const t = now();
+  let ended = false;
   for (const node of document.querySelectorAll("time[data-ago], time[data-until], time[data-since]")) {
     const seconds = (t - Date.parse(node.dateTime)) / 1000;
     if ("ago" in node.dataset) write(node, `${spell(Math.max(seconds, 0))} ago`);
     else if ("since" in node.dataset) write(node, left(seconds));
     else {
+      ended ||= seconds >= 0 && node.textContent !== node.dataset.ended;
       write(node, seconds < 0 ? node.dataset.before + left(-seconds) : node.dataset.ended);
       node.classList.toggle("ad-warn", "soon" in node.dataset && seconds < 0 && seconds > -60);
     }
   }
+  // A job is due, an entry has expired: nobody writes that down, so nobody pushes it. live.js asks.
+  if (ended) document.dispatchEvent(new Event("aerodash:ended"));
 }
 
 setInterval(tick, 1000);

@@ -15,4 +15,22 @@ function leave(toast) {
 
 document.addEventListener("click", (event) => event.target.closest("[data-dismiss]")?.closest("[data-toast]").remove());
 document.addEventListener("htmx:after:swap", sweep);
+
+// An action whose answer never came, or came as a page that no fragment speaks for: silence would look like success.
+function say(context, text) {
+  const template = document.getElementById("no-answer");
+  if (!template || !context || context.sourceElement.matches("#live")) return; // the footer says so itself
+  const toast = template.content.firstElementChild.cloneNode(true);
+  toast.querySelector("span").textContent = text;
+  document.getElementById("messages").replaceChildren(toast);
+}
+
+document.addEventListener("htmx:error", ({ detail }) => {
+  say(detail.ctx, "No answer came from the server, so this may or may not have been done. Look again once the connection is back.");
+});
+document.addEventListener("htmx:response:error", ({ detail }) => {
+  const { status, headers } = detail.ctx.response;
+  if (detail.ctx.text.includes("<hx-partial")) return;
+  say(detail.ctx, `The server could not do this (${status}, request ${headers.get("X-Request-Id")}). Look again before you repeat it.`);
+});
 sweep();

@@ -15,7 +15,9 @@ WAIT_S = 5
 class Socket(ApplicationCommunicator):
     """One console socket, opened with the session of a test client."""
 
-    def __init__(self, client: Client, query: str, *, origin: str = settings.AERODASH_PUBLIC_URL) -> None:
+    def __init__(
+        self, client: Client, query: str, *, origin: str = settings.AERODASH_PUBLIC_URL, host: str = ""
+    ) -> None:
         session = client.cookies.get(settings.SESSION_COOKIE_NAME)
         cookie = f"{session.key}={session.value}" if session else ""
         super().__init__(
@@ -24,7 +26,11 @@ class Socket(ApplicationCommunicator):
                 "type": "websocket",
                 "path": "/ws/console",
                 "query_string": query.encode(),
-                "headers": [(b"origin", origin.encode()), (b"cookie", cookie.encode())],
+                "headers": [
+                    (b"origin", origin.encode()),
+                    (b"host", host.encode()),
+                    (b"cookie", cookie.encode()),
+                ],
                 "subprotocols": [],
             },
         )

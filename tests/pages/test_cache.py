@@ -118,6 +118,11 @@ def test_odd_keys_and_values_are_shown_and_cannot_break_the_page(project, url):
     assert "x\\x00:\\u202e&quot;&gt;&lt;script&gt;" in page
 
 
+def test_value_too_large_for_a_preview_says_so(project, url):
+    put(project, "a", b'"' + b"y" * 2_000_000 + b'"')
+    assert "too large for a preview" in text(client_of(project).get(url))
+
+
 def test_empty_project_says_how_the_first_entry_comes(project, url):
     assert "No entries yet" in text(client_of(project).get(url))
 

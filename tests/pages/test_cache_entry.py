@@ -311,6 +311,12 @@ def test_delete_in_production_needs_the_key_typed(production, url):
     assert stored(production, "a:b") is None
 
 
+def test_key_with_blanks_around_it_can_be_typed_too(production, url):
+    revision = put(production, " a ", b"1")
+    client_of(production).post(f"{url}/delete?key=%20a%20", {"revision": revision, "typed": " a "})
+    assert stored(production, " a ") is None
+
+
 def test_flag_value_in_production_needs_its_name_and_a_reason(production, url):
     put(production, "flag:x", b'{"enabled":true}')
     client = client_of(production)

@@ -1,5 +1,7 @@
 """The page of one job: its status and why, its runs, payload and result, and its fragment."""
 
+from datetime import UTC, datetime, timedelta
+
 from django.test import Client
 
 from aerodash import engines
@@ -34,6 +36,14 @@ def test_it_works(owner_page: Client, project: Project) -> None:
     assert "Enqueued" in page.text
     assert "key shop-api" in page.text
     assert f'formaction="{url(project, f"/{job_id}/retry")}"' in page.text
+
+
+def test_time_on_another_day_carries_its_date(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, delay_s=30 * 86400)
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert f">{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d} " in page
 
 
 def test_raw_payload_is_the_text_as_it_came(owner_page: Client, project: Project) -> None:

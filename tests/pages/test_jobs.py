@@ -62,6 +62,23 @@ def test_unknown_filter_is_a_page_that_says_so(owner_page: Client, project: Proj
     assert page.status_code == 400
     assert "&#x27;sleeping&#x27; is not a status." in page.text
     assert 'aria-label="Console"' in page.text
+    assert f'<a class="btn" href="{url(project)}">' in page.text, "the way out"
+
+
+def test_figure_of_zero_is_text_and_any_other_leads_to_its_jobs(owner_page: Client, project: Project) -> None:
+    enqueue(project)
+
+    page = owner_page.get(url(project)).text
+
+    assert '<a href="?status=due">1 due now</a>' in page
+    assert "<span>0 cancelling</span>" in page
+
+
+def test_waiting_goes_on_while_a_job_is_due(owner_page: Client, project: Project) -> None:
+    enqueue(project)
+    assert "data-since" in owner_page.get(url(project)).text
+    settle(project, lease(project), "completed")
+    assert "data-since" not in owner_page.get(url(project)).text
 
 
 def test_older_and_newer_walk_all_jobs(owner_page: Client, project: Project) -> None:

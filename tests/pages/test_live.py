@@ -162,6 +162,47 @@ async def test_member_who_was_removed_gets_no_more(project: Project) -> None:
     assert (closed["type"], closed["code"]) == ("websocket.close", consumer.NOT_ALLOWED)
 
 
+@pytest.mark.parametrize("ending", ["signs out", "is barred", "changes the password"])
+async def test_person_whose_session_ended_gets_no_more(project: Project, ending: str) -> None:
+    def end() -> None:
+        user = Member.objects.get(project=project).user
+        if ending == "signs out":
+            client.post("/sign-out")
+        elif ending == "is barred":
+            user.is_active = False
+            user.save()
+        else:
+            user.set_password("another long password")
+            user.save()
+
+    client = await sync_to_async(member_client)(project, Role.OWNER)
+    async with page(client, f"project={project.slug}&page=jobs") as opened:
+        await sync_to_async(end)()
+        await sync_to_async(enqueue)(project)
+        async with asyncio.timeout(8):
+            while (message := await opened.receive_output(8))["type"] != "websocket.close":
+                assert "send-email" not in message["text"]
+        assert message["code"] == consumer.NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "answer"),
+    [
+        ("http://localhost:8787", "localhost:8787", None),
+        ("http://localhost:8787", "127.0.0.1:8787", 1000),
+        ("https://evil.example", "localhost:8787", 1000),
+        ("", "localhost:8787", 1000),
+    ],
+)
+async def test_the_page_s_own_host_opens_it_and_no_other(
+    owner_page: Client, project: Project, origin: str, host: str, answer: int | None
+) -> None:
+    opened = Socket(owner_page, f"project={project.slug}&page=jobs", origin=origin, host=host)
+    assert await opened.connect() == answer
+    if answer is None:
+        await opened.disconnect()
+
+
 async def test_viewer_gets_disabled_controls_pushed(project: Project) -> None:
     client = await sync_to_async(member_client)(project, Role.VIEWER)
     job_id = await sync_to_async(enqueue)(project)

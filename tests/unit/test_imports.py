@@ -1,4 +1,4 @@
-"""What may import what: the table of docs/architecture.md, kept true."""
+"""What may import what: engines know no web, services no doors, the two apps not each other."""
 
 import ast
 from pathlib import Path
