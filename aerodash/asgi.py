@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import django
 
@@ -19,9 +20,8 @@ django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
-from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from aerodash import engines, health  # noqa: E402
@@ -46,11 +46,9 @@ class Application:
 
     def __init__(self, *, express: bool) -> None:
         self.express = express
-        self._django = ASGIHandler()
-        self._pages = _with_static_files(self._django)
-        self._sockets = OriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.CSRF_TRUSTED_ORIGINS
-        )
+        self._ninja_lane = _ApiHandler()
+        self._pages = _with_static_files(ASGIHandler())
+        self._sockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -59,7 +57,7 @@ class Application:
             if path.startswith(_PREFIXES):  # clients whose base URL ends in a slash ask for /v1//cache/get
                 path = scope["path"] = _SLASHES.sub("/", path)
                 scope["raw_path"] = path.encode()
-            if not path.startswith("/v1/"):
+            if not path.startswith("/v1/") and path != "/v1":
                 if path in health.PATHS:
                     await health.serve(scope, send)
                 else:
@@ -73,24 +71,47 @@ class Application:
             else:
                 await self._ninja(scope, receive, send)
         elif kind == "websocket":
-            await self._sockets(scope, receive, send)
+            if _is_own_page(express.headers_of(scope)):
+                await self._sockets(scope, receive, send)
+            else:
+                await send({"type": "websocket.close"})
         elif kind == "lifespan":
             await _lifespan(receive, send)
 
     async def _ninja(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand an API request to Django, which would spool a body of any length: so read it here, within bounds."""
+        headers = express.headers_of(scope)
+        principal = None
         try:
-            headers = express.headers_of(scope)
             wire.find(scope["path"], scope["method"])
-            await wire.identify(ring, headers)
+            principal = await wire.identify(ring, headers)
             wire.check_length(headers)
             body = await express.read_body(receive)
-        except express.Gone:
+        except Exception as exc:  # noqa: BLE001 - the lane's one translator before Django
+            await express.reply(send, wire.refuse(exc, _request_id(headers), headers, principal))
             return
-        except AeroDashError as exc:
-            await express.answer_error(scope, send, exc)
-            return
-        await self._django(scope, _replay(body, receive), send)
+        await self._ninja_lane(scope, _replay(body, receive), send)
+
+
+class _ApiRequest(ASGIRequest):
+    """An API request. Its key says whom it is for, so the Host, which pages check, is of no account."""
+
+    def get_host(self) -> str:
+        return self.META.get("HTTP_HOST", "")
+
+
+class _ApiHandler(ASGIHandler):
+    request_class = _ApiRequest
+
+
+def _is_own_page(headers: dict[str, str]) -> bool:
+    """Whether a socket is opened by a page of this console: browsers send cookies along whoever asks.
+
+    The same host as the request's, as for forms, or the public URL's where a proxy changes the Host header.
+    """
+    origin = headers.get("origin", "")
+    host = urlsplit(origin).netloc
+    return bool(host) and (origin in settings.CSRF_TRUSTED_ORIGINS or host == headers.get("host"))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -106,9 +127,16 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 async def _preflight(scope: Scope, send: Send) -> None:
     headers = express.headers_of(scope)
     origin = headers.get("origin", "")
-    known = bool(origin) and await ring.knows_origin(origin)
-    request_id = new_request_id(headers.get("x-request-id", ""))
-    await express.reply(send, wire.preflight(request_id, origin, known))
+    request_id = _request_id(headers)
+    try:
+        answer = wire.preflight(request_id, origin, bool(origin) and await ring.knows_origin(origin))
+    except AeroDashError as exc:
+        answer = wire.refuse(exc, request_id)
+    await express.reply(send, answer)
+
+
+def _request_id(headers: dict[str, str]) -> str:
+    return new_request_id(headers.get("x-request-id", ""))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

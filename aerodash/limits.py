@@ -10,6 +10,8 @@ VALUE_BYTES = 25 * 1024 * 1024
 METADATA_BYTES = 4 * 1024
 TTL_MAX_S = 10 * 365 * 24 * 3600
 GET_MANY_KEYS = 1000
+GET_MANY_BYTES = 128 * 1024 * 1024
+"""Of values in one answer: a key may be named a thousand times, and its value may be 25 MiB."""
 SET_MANY_ENTRIES = 1000
 DELETE_MANY_KEYS = 10_000
 LIST_KEYS = 1000

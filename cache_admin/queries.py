@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aerodash import engines, limits
 from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.errors import InvalidInput
 from cache_admin.bounds import check_key, check_keys, check_limit, check_prefix, from_cursor, to_cursor
 from cache_admin.engine.contract import CacheEngine, Count, Entry, EntryRow, Folder, Give, Page
 
@@ -53,10 +54,20 @@ async def get(project: ProjectId, actor: Actor, *, key: str) -> Entry | None:
 
 @engines.on_engine_loop
 async def get_many(project: ProjectId, actor: Actor, *, keys: Sequence[str]) -> list[Entry | None]:
-    """The same for up to 1000 keys, in order, all as of one instant."""
+    """The same for up to 1000 keys, in order, all as of one instant.
+
+    Raises InvalidInput when their values are more than an answer should hold.
+    """
     actor.require(Scope.CACHE_READ)
     check_keys(keys, limit=limits.GET_MANY_KEYS)
-    return await _engine().get_many(project, keys)
+    entries = await _engine().get_many(project, keys)
+    size = sum(len(entry.value) for entry in entries if entry is not None)
+    if size > limits.GET_MANY_BYTES:
+        raise InvalidInput(
+            f"The values are {size} bytes, over the limit of {limits.GET_MANY_BYTES}: ask for fewer keys at once.",
+            reason="reply_too_large", field="keys", limit=limits.GET_MANY_BYTES,
+        )  # fmt: skip
+    return entries
 
 
 @engines.on_engine_loop

@@ -98,7 +98,7 @@ class SetManyRequest(Request):
 
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
 
-    entries: list[SetManyEntry] | dict[str, Raw]
+    entries: Annotated[list[SetManyEntry], Meta(max_length=limits.SET_MANY_ENTRIES)] | dict[str, Raw]
     ttl: Ttl | None = None
     metadata: Raw | None = None
 

@@ -1,6 +1,7 @@
 """The queue operations of the wire contract, section 4. Enqueues answer 201, all else 200."""
 
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -39,6 +40,8 @@ from jobs_admin.schemas import (
 )
 
 PAGE = 50
+PAGE_BYTES = 32 * 1024 * 1024
+"""Of payload in one page, which ends early before it holds more: an answer is held in memory, several times over."""
 
 
 @operation(
@@ -116,7 +119,7 @@ async def queue_retry(call: Call, body: RetryRequest) -> RetryReply:
 
     Jobs that are not ended or not known are listed in `refused`; the others are pending again, and due now.
     """
-    payload = bytes(body.payload) or None
+    payload = None if body.payload is None else bytes(body.payload)
     done = await services.retry(call.project, call.actor, job_ids=body.jobIds, payload=payload)
     refused = [RefusedRetry(jobId=job_id, reason=reason) for job_id, reason in done.refused.items()]
     return RetryReply(success=not refused, count=done.count, refused=refused)
@@ -224,8 +227,11 @@ def _records(call: Call, body: JobsRequest) -> tuple[list[JobRecord], str | None
         before=body.cursor,
         limit=body.limit or PAGE,
     )
-    found = queries.records(call.project, call.actor, ids=[row.id for row in page.jobs])
-    return [_wire(call, record) for record in found], page.older
+    totals = accumulate(row.payload_bytes for row in page.jobs)
+    fitting = max(sum(1 for total in totals if total <= PAGE_BYTES), 1)
+    ids = [row.id for row in page.jobs[:fitting]]
+    found = queries.records(call.project, call.actor, ids=ids)
+    return [_wire(call, record) for record in found], page.older if len(ids) == len(page.jobs) else ids[-1]
 
 
 def _wire(call: Call, record: queries.JobContent) -> JobRecord:

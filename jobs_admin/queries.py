@@ -98,8 +98,6 @@ def page(
     actor.require(Scope.QUEUE_READ)
     if not 1 <= limit <= limits.JOBS_PER_PAGE:
         raise InvalidInput(f"limit must be 1..{limits.JOBS_PER_PAGE}.", field="limit")
-    if status is not None and status not in (*Status.values, *FINER_STATES):
-        raise InvalidInput(f"{status!r} is not a status.", reason="unknown_status", field="status")
     upwards = after is not None
     cursor = after if upwards else before
     found = _ids(project, status, type, _cursor(cursor) if cursor else None, upwards, limit + 1)
@@ -123,7 +121,10 @@ def newer(
     type: str | None = None,
     most: int = limits.JOBS_PER_PAGE,
 ) -> int:
-    """How many jobs came after this cursor, counted up to `most`: what a live list holds back until it is asked."""
+    """How many jobs came after this cursor, counted up to `most`: what a live list holds back until it is asked.
+
+    Raises InvalidInput for an unknown status or a broken cursor.
+    """
     actor.require(Scope.QUEUE_READ)
     return len(_ids(project, status, type, _cursor(after), True, most))
 
@@ -187,18 +188,23 @@ def _ids(
     upwards: bool,
     limit: int,
 ) -> list[uuid.UUID]:
-    """The next ids after `start`; all statuses together are a merge of five ranges of one index."""
+    """The next ids after `start`; all statuses together are a merge of five ranges of one index.
+
+    Raises InvalidInput for an unknown status.
+    """
+    if status is not None and status not in (*Status.values, *FINER_STATES):
+        raise InvalidInput(f"{status!r} is not a status.", reason="unknown_status", field="status")
     now_ms = _now_ms()
     states: Sequence[str] = Status.values if status is None else (status,)
     ranges: list[str] = []
     values: list[object] = []
-    for state in states:
+    for number, state in enumerate(states):
         jobs = _of_state(project, state, type, now_ms)
         if start is not None:
             jobs = jobs.filter(pk__gt=start) if upwards else jobs.filter(pk__lt=start)
         found = jobs.order_by("pk" if upwards else "-pk").values_list("pk", flat=True)[:limit]
         sql, params = found.query.sql_with_params()
-        ranges.append(f"SELECT * FROM ({sql}) AS {state}")
+        ranges.append(f"SELECT * FROM ({sql}) AS range_{number}")
         values += params
     # One statement sees one moment: of a job that changes its status meanwhile, five would see two or none.
     merged = f"{' UNION ALL '.join(ranges)} ORDER BY 1 {'ASC' if upwards else 'DESC'} LIMIT {limit}"

@@ -125,12 +125,9 @@ class CancelReply(Reply):
 
 class RetryRequest(Request):
     aliases: ClassVar[Aliases] = {"payload": ("data",)}
-    nullable: ClassVar[frozenset[str]] = frozenset({"payload"})
 
     jobIds: Annotated[list[Id], Meta(min_length=1, max_length=limits.SETTLE_RESULTS)]
-    payload: Annotated[Raw, Meta(description="Replaces the jobs' payload from this retry on.")] = field(
-        default_factory=Raw
-    )
+    payload: Annotated[Raw, Meta(description="Replaces the jobs' payload from this retry on.")] | None = None
 
 
 class RefusedRetry(Reply):

@@ -16,6 +16,7 @@ from aerodash.errors import UnknownRoute
 from aerodash.keys import KeyRing
 from aerodash.wire import execute as wire
 from aerodash.wire.execute import Answer
+from aerodash.wire.express import headers_of
 from aerodash.wire.operation import OPERATIONS, Operation
 
 _DESCRIPTION = """
@@ -92,7 +93,7 @@ def build(ring: KeyRing) -> NinjaAPI:
 
 def _view(ring: KeyRing, op: Operation) -> Any:
     async def view(request: HttpRequest) -> HttpResponse:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = headers_of(request.scope)  # type: ignore[attr-defined]
         request_id = request.request_id  # type: ignore[attr-defined]
         principal = None
         try:
@@ -103,9 +104,7 @@ def _view(ring: KeyRing, op: Operation) -> Any:
                 raise wire.too_large()
             answer = await wire.execute(op, principal, headers, request.body, request_id=request_id)
         except Exception as exc:  # noqa: BLE001 - the lane's one translator
-            answer = wire.refuse(exc, request_id)
-            if principal is not None and (origin := headers.get("origin")):
-                wire.share(answer, origin, principal)
+            answer = wire.refuse(exc, request_id, headers, principal)
         return to_django(answer)
 
     view.__name__ = op.handler.__name__

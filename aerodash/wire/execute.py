@@ -79,6 +79,10 @@ def too_large() -> TooLarge:
     return TooLarge(f"The body is longer than {limits.BODY_BYTES} bytes.", limit=limits.BODY_BYTES)
 
 
+def cut_off() -> InvalidInput:
+    return InvalidInput("The body ended before its end.", reason="body_cut_off")
+
+
 async def execute(
     op: Operation,
     principal: Principal,
@@ -136,8 +140,16 @@ def common_headers(request_id: str) -> dict[str, str]:
     }
 
 
-def refuse(exc: Exception, request_id: str) -> Answer:
-    """The one translator of failures to the API's error body. What nobody raised on purpose is logged once, here."""
+def refuse(
+    exc: Exception,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+    principal: Principal | None = None,
+) -> Answer:
+    """The one translator of failures to the API's error body. What nobody raised on purpose is logged once, here.
+
+    headers and principal, where the request got so far: let the page of a listed origin read the refusal.
+    """
     if not isinstance(exc, AeroDashError):
         log.error("request %s failed", request_id, exc_info=exc)
         exc = AeroDashError(
@@ -151,4 +163,6 @@ def refuse(exc: Exception, request_id: str) -> Answer:
         answer.headers["retry-after"] = str(exc.retry_after_s)
     if isinstance(exc, WrongMethod):
         answer.headers["allow"] = "POST"
+    if principal is not None and headers is not None and (origin := headers.get("origin")):
+        share(answer, origin, principal)
     return answer

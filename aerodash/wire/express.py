@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from aerodash import limits
-from aerodash.errors import AeroDashError
 from aerodash.keys import KeyRing
 from aerodash.middleware import new_request_id
 from aerodash.wire import execute as wire
@@ -18,10 +17,6 @@ from aerodash.wire.execute import Answer
 type Scope = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Gone(Exception):
-    """The caller hung up before the whole body was here."""
 
 
 async def serve(ring: KeyRing, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,21 +38,12 @@ async def serve(ring: KeyRing, scope: Scope, receive: Receive, send: Send) -> No
                 )
             else:
                 answer = await wire.execute(op, principal, headers, body, request_id=request_id)
-        except Gone:
-            return
         except Exception as exc:  # noqa: BLE001 - the lane's one translator
-            answer = wire.refuse(exc, request_id)
-            if principal is not None and (origin := headers.get("origin")):
-                wire.share(answer, origin, principal)
+            answer = wire.refuse(exc, request_id, headers, principal)
         await reply(send, answer)
     finally:
         if watch is not None:
             watch.cancel()
-
-
-async def answer_error(scope: Scope, send: Send, exc: AeroDashError) -> None:
-    """Send one refusal in the API's own shape."""
-    await reply(send, wire.refuse(exc, new_request_id(headers_of(scope).get("x-request-id", ""))))
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -66,10 +52,13 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, at most limits.BODY_BYTES of it. Raises TooLarge, and Gone if the caller hangs up."""
+    """The whole body, at most limits.BODY_BYTES of it. Raises TooLarge, and InvalidInput for one that is cut off.
+
+    A caller who hung up does not hear of it; one whose chunks were broken does.
+    """
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise wire.cut_off()
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > limits.BODY_BYTES:
@@ -79,7 +68,7 @@ async def read_body(receive: Receive) -> bytes:
     while message.get("more_body", False):
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise wire.cut_off()
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limits.BODY_BYTES:

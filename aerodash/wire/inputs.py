@@ -6,6 +6,7 @@ Users' values are `msgspec.Raw`: the caller's own JSON text, checked and never t
 Source: wire contract, section 9.
 """
 
+from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, get_args, get_origin
 
 import msgspec
@@ -38,7 +39,7 @@ class Decoder:
         self._fast = msgspec.json.Decoder(request, strict=True)
         self._type = request
         self._fields = [_Field(info, request) for info in msgspec.structs.fields(request)]
-        self._holds_values = any(Raw in _types_in(info.type) for info in msgspec.structs.fields(request))
+        self._holds_values = _holds_values(request)
 
     def decode(self, body: bytes) -> Any:
         """The request, with every bound and type checked. Raises InvalidInput naming the field."""
@@ -86,6 +87,7 @@ class _Field:
         self._decoder = msgspec.json.Decoder(info.type, strict=True)
         nested = [t for t in _types_in(info.type) if isinstance(t, type) and issubclass(t, Request)]
         self._items = Decoder(nested[0]) if nested else None
+        self._most_items = _most_items(msgspec.inspect.type_info(info.type))
 
     def find(self, sent: dict[str, Raw], within: str) -> Raw | None:
         """The field's text under its name or an alias; None if absent (or null where null means absent)."""
@@ -94,7 +96,7 @@ class _Field:
             raw = sent.get(name)
             if raw is None or (not self._nullable and bytes(raw) == b"null"):
                 continue
-            if found is not None and msgspec.json.decode(found) != msgspec.json.decode(raw):
+            if found is not None and not _same(msgspec.json.decode(found), msgspec.json.decode(raw)):
                 names = " and ".join(n for n in self._names if n in sent)
                 raise InvalidInput(
                     f"{names} say different things.", reason="conflicting_aliases", field=within + self.name
@@ -110,6 +112,12 @@ class _Field:
             text = bytes(raw)
             if text.startswith(b"["):
                 items = _ARRAY.decode(text)
+                if self._most_items is not None and len(items) > self._most_items:
+                    # Before the items are read: a body has room for a million, and the loop waits meanwhile.
+                    raise InvalidInput(
+                        f"{name} has {len(items)} items, over the limit of {self._most_items}.",
+                        reason="too_many", field=name, limit=self._most_items,
+                    )  # fmt: skip
                 return [self._items.by_field(item, f"{name}[{i}].") for i, item in enumerate(items)]
             if not any(t is dict for t in _types_in(self._decoder.type, origins=True)):
                 return self._items.by_field(text, f"{name}.")
@@ -142,13 +150,49 @@ def _types_in(annotation: Any, *, depth: int = 9, origins: bool = False) -> list
     return found
 
 
+def _holds_values(request: type[msgspec.Struct]) -> bool:
+    """Whether a body of this type has users' JSON in it, at any depth."""
+    types = [t for info in msgspec.structs.fields(request) for t in _types_in(info.type)]
+    return Raw in types or any(
+        isinstance(t, type) and issubclass(t, Request) and _holds_values(t) for t in types
+    )
+
+
+def _most_items(info: msgspec.inspect.Type) -> int | None:
+    """How many items the list that a field is, or may be, can have; None if it is no list or has no bound."""
+    if isinstance(info, msgspec.inspect.UnionType):
+        return next((most for most in map(_most_items, info.types) if most is not None), None)
+    return info.max_length if isinstance(info, msgspec.inspect.ListType) else None
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two decoded values are one JSON value: 60 and 60.0 are, 1 and true, which Python takes for equal, are not."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    return one == other
+
+
 def _whole_float(raw: Raw) -> bytes | None:
-    """The integer text of a float such as 60.0, which some clients send for a whole number."""
+    """The integer text of a float such as 60.0, which some clients send for a whole number.
+
+    Read as a decimal: a double would make 9007199254740992 of 9007199254740993.0, and 1 of 0.99999999999999999999.
+    """
     try:
         number = msgspec.json.decode(raw, type=float)
     except msgspec.ValidationError:
         return None
-    return str(int(number)).encode() if number.is_integer() else None
+    if not number.is_integer():
+        return None
+    try:
+        exact = Decimal(bytes(raw).decode("ascii"))
+    except InvalidOperation:  # an exponent of more than 18 digits, which a double takes for 0
+        return None
+    whole = int(exact)  # at most 309 digits: it fits a double
+    return str(whole).encode() if whole == exact else None
 
 
 def _sentence(exc: Exception) -> str:

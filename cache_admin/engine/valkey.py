@@ -147,7 +147,11 @@ class ValkeyCache(CacheEngine):
     async def delete(self, project: ProjectId, key: str, *, if_revision: str | None = None) -> DeleteResult:
         names, name = _names(project), key.encode()
         reason, revision, removed = await self._point.eval(
-            scripts.DELETE, (names.entry + name, *names[1:]), name, if_revision or ""
+            scripts.DELETE,
+            (names.entry + name, *names[1:]),
+            name,
+            "" if if_revision is None else "revision",
+            if_revision or "",
         )
         return DeleteResult(not reason, bool(removed), reason.decode() or None, revision.decode() or None)
 

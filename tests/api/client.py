@@ -2,7 +2,7 @@
 
 import asyncio
 import json as jsonlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,28 @@ class ApiClient:
         self.key = key
         self._application = Application(express=express)
 
-    async def post(self, path: str, json: Any = None, *, headers: dict[str, str] | None = None) -> Reply:
-        """json: bytes go out as they are, anything else as JSON."""
+    async def post(
+        self,
+        path: str,
+        json: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        more: Sequence[tuple[str, str]] = (),
+    ) -> Reply:
+        """json: bytes go out as they are, anything else as JSON. more: headers that may repeat a name."""
         body = json if isinstance(json, bytes) else jsonlib.dumps(json if json is not None else {}).encode()
-        return await self.request("POST", path, body, headers=headers)
+        return await self.request("POST", path, body, headers=headers, more=more)
 
     async def request(
         self,
         method: str,
         path: str,
-        body: bytes | list[bytes] = b"",
+        body: bytes | Sequence[bytes | None] = b"",
         *,
         headers: dict[str, str] | None = None,
+        more: Sequence[tuple[str, str]] = (),
     ) -> Reply:
-        """body: a list is sent in as many pieces, without Content-Length."""
+        """body: a list is sent in as many pieces, without Content-Length; None in it hangs up there."""
         sent = {"content-type": "application/json"}
         if self.key:
             sent["x-aerostack-key"] = self.key
@@ -54,9 +62,11 @@ class ApiClient:
         if isinstance(body, bytes) and method == "POST":
             sent["content-length"] = str(len(body))
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
-        return await self._on_engine_loop(self._call(method, path, pieces, sent))
+        return await self._on_engine_loop(self._call(method, path, pieces, [*sent.items(), *more]))
 
-    async def _call(self, method: str, path: str, pieces: list[bytes], headers: dict[str, str]) -> Reply:
+    async def _call(
+        self, method: str, path: str, pieces: Sequence[bytes | None], headers: list[tuple[str, str]]
+    ) -> Reply:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -67,7 +77,7 @@ class ApiClient:
             "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
+            "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 8787),
         }
@@ -92,7 +102,10 @@ class ApiClient:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, engines._loop))
 
 
-async def _messages(pieces: list[bytes]) -> AsyncIterator[dict[str, Any]]:
+async def _messages(pieces: Sequence[bytes | None]) -> AsyncIterator[dict[str, Any]]:
     for i, piece in enumerate(pieces):
+        if piece is None:
+            yield {"type": "http.disconnect"}
+            break
         yield {"type": "http.request", "body": piece, "more_body": i + 1 < len(pieces)}
     await asyncio.Event().wait()  # a caller that stays: nothing more comes

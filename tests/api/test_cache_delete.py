@@ -21,3 +21,10 @@ async def test_if_revision_guards_the_entry(api):
     assert (await api.post("/v1/cache/delete", {"key": "k", "ifRevision": revision})).json["success"] is True
     gone = (await api.post("/v1/cache/delete", {"key": "k", "ifRevision": revision})).json
     assert gone == {"success": False, "reason": "absent"}
+
+
+async def test_an_empty_if_revision_matches_no_entry(api):
+    revision = (await api.post("/v1/cache/set", {"key": "k", "value": 1})).json["revision"]
+    refused = (await api.post("/v1/cache/delete", {"key": "k", "ifRevision": ""})).json
+    assert refused == {"success": False, "reason": "revision_mismatch", "revision": revision}
+    assert (await api.post("/v1/cache/has", {"key": "k"})).json == {"exists": True}

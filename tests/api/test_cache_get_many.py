@@ -1,5 +1,7 @@
 """POST /v1/cache/getMany"""
 
+from aerodash import limits
+
 
 async def test_results_are_in_request_order_with_misses_and_values_by_key(api):
     await api.post("/v1/cache/set", {"key": "a", "value": {"n": 1}})
@@ -29,3 +31,11 @@ async def test_a_thousand_keys_are_read_and_one_more_is_refused(api):
 async def test_a_bad_key_among_them_is_named(api):
     status, body, _ = await api.post("/v1/cache/getMany", {"keys": ["a", ""]})
     assert (status, body["details"]["field"]) == (400, "keys[1]")
+
+
+async def test_more_value_than_an_answer_should_hold_is_refused(api, monkeypatch):
+    monkeypatch.setattr(limits, "GET_MANY_BYTES", 1000)
+    await api.post("/v1/cache/set", {"key": "a", "value": "x" * 398})
+    assert (await api.post("/v1/cache/getMany", {"keys": ["a", "a"]})).status == 200
+    status, body, _ = await api.post("/v1/cache/getMany", {"keys": ["a", "a", "a"]})
+    assert (status, body["details"]) == (400, {"reason": "reply_too_large", "field": "keys", "limit": 1000})

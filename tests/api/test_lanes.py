@@ -129,6 +129,46 @@ async def test_refusals_before_the_body_is_read_are_alike(lanes, headers, status
     assert (replies[0].status, replies[0].json["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("host", ["evil.example", "", "a b", "10.0.0.7:9000"])
+async def test_the_name_that_a_caller_knows_the_server_by_does_not_matter(lanes, host: str) -> None:
+    replies = [await lane.post("/v1/cache/get", {"key": "a"}, headers=RID | {"host": host}) for lane in lanes]
+    same(*replies)
+    assert replies[0].status == 200
+
+
+async def test_of_a_header_sent_twice_both_lanes_take_the_last(lanes) -> None:
+    twice = [("x-project-id", "another"), ("x-project-id", "")]
+    replies = [await lane.post("/v1/cache/get", {"key": "a"}, headers=RID, more=twice) for lane in lanes]
+    same(*replies)
+    assert replies[0].status == 200
+
+
+async def test_a_body_that_is_cut_off_is_refused_alike(lanes) -> None:
+    """By a caller that hangs up, who hears nothing, or by broken chunks, and then the answer arrives."""
+    cut = [b'{"key":', None]
+    replies = [await lane.request("POST", "/v1/cache/get", cut, headers=RID) for lane in lanes]
+    same(*replies)
+    assert (replies[0].status, replies[0].json["details"]["reason"]) == (400, "body_cut_off")
+
+
+async def test_the_bare_prefix_is_an_unknown_route_in_json(lanes) -> None:
+    replies = [await lane.post("/v1", {}, headers=RID) for lane in lanes]
+    same(*replies)
+    assert (replies[0].status, replies[0].json["code"]) == (404, "VALIDATION_ERROR")
+
+
+def test_a_refusal_can_be_read_by_a_listed_origin_on_both_lanes(project) -> None:
+    project.allowed_origins = ["https://shop.example"]
+    project.save()
+    key = keys.mint(project, "browser", [Scope.CACHE_READ])[1]
+    headers = RID | {"origin": "https://shop.example", "content-length": str(limits.BODY_BYTES + 1)}
+    lanes = [ApiClient(key, express=express) for express in (True, False)]
+    replies = [engines.run(lane.post("/v1/cache/get", {"key": "a"}, headers=headers)) for lane in lanes]
+    same(*replies)
+    assert replies[0].status == 413
+    assert replies[0].headers["access-control-allow-origin"] == "https://shop.example"
+
+
 async def test_a_body_that_grows_too_large_in_pieces_is_refused_alike(lanes) -> None:
     pieces = [b" " * (8 * 1024 * 1024)] * 4 + [b"{}"]
     replies = [await lane.request("POST", "/v1/cache/get", pieces, headers=RID) for lane in lanes]
@@ -171,7 +211,7 @@ async def test_an_empty_project_header_and_the_own_project_are_accepted(api, pro
 
 
 async def test_preflight_names_an_origin_only_if_some_project_lists_it(api, project) -> None:
-    ask = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    ask = {"origin": "https://unlisted.example", "access-control-request-method": "POST"}
     before = await api.request("OPTIONS", "/v1/cache/get", headers=ask)
     assert before.status == 204
     assert "access-control-allow-origin" not in before.headers

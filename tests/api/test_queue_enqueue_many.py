@@ -1,3 +1,5 @@
+import pytest
+
 from tests.api.queue_calls import record, refused
 
 PATH = "/v1/queue/enqueueMany"
@@ -24,3 +26,11 @@ async def test_ten_thousand_jobs_are_taken_and_one_more_is_not(api):
     assert (reply.status, len(set(reply.json["jobIds"]))) == (201, 10_000)
     refused(await api.post(PATH, {"jobs": [job] * 10_001}), "jobs")
     refused(await api.post(PATH, {"jobs": []}), "jobs")
+
+
+@pytest.mark.parametrize("name", ["payload", "data"])
+@pytest.mark.parametrize("payload", [b"1e999", b"9" * 4301, b'"\xff"'])
+async def test_a_payload_that_no_worker_could_read_is_refused(api, name: str, payload: bytes):
+    reply = await api.post(PATH, b'{"jobs":[{"type":"t","%b":%b}]}' % (name.encode(), payload))
+    assert (reply.status, reply.json["details"]["reason"]) == (400, "malformed_json")
+    assert (await api.post("/v1/queue/jobs", {})).json["jobs"] == []

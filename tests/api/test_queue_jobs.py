@@ -1,5 +1,6 @@
 import pytest
 
+from jobs_admin import api as jobs_api
 from tests.api.queue_calls import enqueue, lease, refused, settle
 
 PATH = "/v1/queue/jobs"
@@ -44,6 +45,19 @@ async def test_filters_by_status_and_type(api):
     assert await ids(type="a") == [waiting["a"], done]
     assert await ids(type="a", status="pending") == [waiting["a"]]
     assert await ids(type="nobody") == []
+
+
+async def test_a_page_ends_early_before_it_holds_too_much_payload(api, monkeypatch):
+    ids = [await enqueue(api, payload="x" * size) for size in (998, 998, 998, 4_000)]
+    monkeypatch.setattr(jobs_api, "PAGE_BYTES", 2_000)
+    pages, cursor = [], None
+    while True:
+        reply = (await api.post(PATH, {"cursor": cursor})).json
+        pages.append([job["id"] for job in reply["jobs"]])
+        if reply["list_complete"]:
+            break
+        cursor = reply["cursor"]
+    assert pages == [[ids[3]], [ids[2], ids[1]], [ids[0]]]
 
 
 @pytest.mark.parametrize("word", ["scheduled", "retrying", "cancelling"])

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from jobs_admin.engine.sqlite_steps import lease as lease_step
 from tests.api.queue_calls import INSTANT, WORKER, enqueue, lease, record, refused
 
 PATH = "/v1/queue/lease"
@@ -55,3 +56,12 @@ async def test_a_long_poll_without_work_ends_empty_in_time(api):
 )
 async def test_bad_input_is_refused(api, body, field):
     refused(await api.post(PATH, body), field)
+
+
+async def test_a_lease_holds_no_more_payload_than_an_answer_should(api, monkeypatch):
+    monkeypatch.setattr(lease_step, "LEASE_BYTES", 3_000)
+    small, large = "x" * 998, "x" * 4_000
+    for payload in (small, small, small, small, large):
+        await enqueue(api, payload=payload)
+    sizes = [[len(job["payload"]) for job in await lease(api, limit=100)] for _ in range(4)]
+    assert sizes == [[998, 998, 998], [998], [4_000], []]

@@ -231,3 +231,23 @@ def test_a_page_reads_only_the_rows_it_shows(project_id, actor, add, filter):
                 assert re.search(
                     r"\(id=\?\)|project_id=\? AND .*status=\?|COVERING INDEX job_lease_order", step
                 ), steps
+
+
+HOSTILE = "x UNION ALL SELECT username FROM aerodash_user WHERE 1=1"
+
+
+@pytest.mark.parametrize(
+    "status", ["sleeping", "", HOSTILE, "pending; DROP TABLE jobs_admin_job", "pending'"]
+)
+def test_a_status_that_is_none_is_refused_by_every_list(project_id, actor, status: str) -> None:
+    cursor = "01a20d50-2cb5-7223-bc6a-783d1f242067"
+    with pytest.raises(InvalidInput):
+        queries.newer(project_id, actor, after=cursor, status=status)
+    with pytest.raises(InvalidInput):
+        queries.page(project_id, actor, status=status)
+
+
+def test_a_hostile_type_matches_nothing(project_id, actor) -> None:
+    assert queries.page(project_id, actor, type=HOSTILE).jobs == ()
+    assert queries.counts(project_id, actor, type=HOSTILE).total == 0
+    assert queries.finer_counts(project_id, actor, type=HOSTILE).due_now == 0

@@ -22,6 +22,14 @@ async def test_retry_with_another_payload(api):
     assert job["payload"] == {"to": "ann"}
 
 
+async def test_a_null_payload_is_an_absent_one(api):
+    job_id = await enqueue(api, payload={"to": "an"})
+    await api.post("/v1/queue/cancel", {"jobId": job_id})
+    await api.post(PATH, {"jobIds": [job_id], "payload": None})
+    [job] = await lease(api)
+    assert job["payload"] == {"to": "an"}
+
+
 async def test_what_cannot_be_retried_is_listed_with_its_reason(api):
     waiting = await enqueue(api)
     reply = await api.post(PATH, {"jobIds": [waiting, "nonsense"]})

@@ -88,3 +88,16 @@ async def test_bad_input_is_refused_and_ends_nothing(api, change, field):
     if field != "results[0].error":
         refused(reply, field)
     assert (await record(api, job["id"]))["status"] == "processing"
+
+
+@pytest.mark.parametrize("result", [b"1e999", b'"\xff"'])
+async def test_a_result_that_nobody_could_read_is_refused_and_ends_nothing(api, result: bytes):
+    job_id = await enqueue(api)
+    [job] = await lease(api)
+    ids = job_id.encode(), job["leaseToken"].encode()
+    reply = await api.post(
+        "/v1/queue/settle",
+        b'{"results":[{"jobId":"%b","leaseToken":"%b","outcome":"completed","result":%b}]}' % (*ids, result),
+    )
+    assert (reply.status, reply.json["details"]["reason"]) == (400, "malformed_json")
+    assert (await record(api, job_id))["status"] == "processing"

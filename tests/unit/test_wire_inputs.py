@@ -25,7 +25,21 @@ class Many(Request):
     note: msgspec.Raw | None = None
 
 
+class Nested(Request):
+    items: Annotated[list[Item], msgspec.Meta(max_length=3)]
+
+
+class Aliased(Request):
+    aliases = {"payload": ("data",)}  # noqa: RUF012
+    payload: msgspec.Raw
+
+
+class Counter(Request):
+    amount: int = 1
+
+
 item, many = Decoder(Item), Decoder(Many)
+nested, aliased, counter = Decoder(Nested), Decoder(Aliased), Decoder(Counter)
 
 
 def decode(text: str) -> Item:
@@ -87,6 +101,57 @@ def test_a_value_comes_through_byte_for_byte(value: str, extra: str) -> None:
 def test_what_other_readers_cannot_read_back_is_refused(value: str) -> None:
     with pytest.raises(InvalidInput):
         decode(f'{{"key":"a","value":{value}}}')
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"1e999", b'"\\ud800"', b'"\xff"', b"9" * 4301, b"[" * 100_000])
+@pytest.mark.parametrize("extra", [b"", b',"unknown":1'])
+def test_values_inside_a_list_are_checked_too(value: bytes, extra: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        nested.decode(b'{"items":[{"key":"a","value":' + value + extra + b"}]}")
+
+
+def test_a_list_over_its_bound_is_refused_before_its_items_are_read() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        nested.decode(b'{"items":[0,1,2,3]}')
+    assert caught.value.details == {"reason": "too_many", "field": "items", "limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("9007199254740993.0", 9007199254740993),
+        ("-9223372036854775808.0", -(2**63)),
+        ("1e3", 1000),
+        ("0e-999", 0),
+    ],
+)
+def test_a_whole_float_counts_as_exactly_that_integer(text: str, number: int) -> None:
+    assert counter.decode(f'{{"amount":{text}}}'.encode()).amount == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.99999999999999999999", "1e-999", "1.0000000000000000000001", "1e999", "1e-99999999999999999999"],
+)
+def test_a_float_that_only_rounds_to_a_whole_one_does_not(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        counter.decode(f'{{"amount":{text}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("60", "60.0", True),
+        ('{"a":[1]}', '{ "a": [1.0] }', True),
+        ("true", "1", False),
+        ("[0]", "[false]", False),
+    ],
+)
+def test_aliases_agree_when_they_mean_the_same_value(one: str, other: str, agree: bool) -> None:
+    with contextlib.nullcontext() if agree else pytest.raises(InvalidInput) as caught:
+        aliased.decode(f'{{"payload":{one},"data":{other}}}'.encode())
+    if caught is not None:
+        assert caught.value.reason == "conflicting_aliases"
 
 
 def test_bytes_that_are_not_utf8_are_refused() -> None:

@@ -2,13 +2,17 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
+from aerodash import limits
 from jobs_admin.engine import rules
 from jobs_admin.engine.contract import Beat, JobId, Leased, LeasedJob, LeaseRef, WorkerInfo
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import shown, stored
 
 WORKER_NOTED_EVERY_MS = 5_000
+LEASE_BYTES = 32 * 1024 * 1024
+"""Of payload in one lease: an answer is held in memory, several times over."""
 
 
 def lease(
@@ -20,7 +24,10 @@ def lease(
     limit: int,
     lease_ms: int,
 ) -> Leased:
-    """Choose the most urgent due jobs over all lanes (a type and a priority), then take them in one statement."""
+    """Choose the most urgent due jobs over all lanes (a type and a priority), then take them in one statement.
+
+    Fewer than limit may come though more are due: no more than LEASE_BYTES of payload.
+    """
     due: list[tuple[int, int]] = []
     next_due_at_ms: int | None = None
     for type, priority, first_due_at_ms in _lanes(tx, project, types):
@@ -32,6 +39,7 @@ def lease(
     if not due:
         return Leased((), next_due_at_ms)
     due.sort()
+    chosen = _first_fitting(tx, [rowid for _, rowid in due[:limit]])
     rows = tx.rows(
         "lease",
         now=now,
@@ -39,7 +47,7 @@ def lease(
         expires=now + lease_ms,
         worker_id=worker.id,
         worker_name=worker.name,
-        chosen=str([rowid for _, rowid in due[:limit]]),
+        chosen=str(chosen),
     )
     jobs = [LeasedJob(JobId(shown(row[0])), *row[1:]) for row in rows]
     jobs.sort(key=lambda job: (rules.urgency(job.priority, job.due_at_ms), job.id))
@@ -47,6 +55,16 @@ def lease(
         tx.move(project, job.type, "pending", "processing")
     note_worker(tx, now, project, worker)
     return Leased(tuple(jobs), next_due_at_ms)
+
+
+def _first_fitting(tx: Transaction, rowids: list[int]) -> list[int]:
+    """As many of them, from the first, as have LEASE_BYTES of payload together; always one."""
+    if len(rowids) * limits.PAYLOAD_BYTES <= LEASE_BYTES:
+        return rowids
+    sizes = dict(tx.rows("payload_sizes", chosen=str(rowids)))
+    totals = accumulate(sizes[rowid] for rowid in rowids)
+    fitting = sum(1 for total in totals if total <= LEASE_BYTES)
+    return rowids[: max(fitting, 1)]
 
 
 def _lanes(tx: Transaction, project: int, types: Sequence[str] | None) -> Iterator[tuple[str, int, int]]:

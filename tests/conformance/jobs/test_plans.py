@@ -17,6 +17,7 @@ USES = {
     "lane_next": "COVERING INDEX job_lease_order (project_id=? AND type=? AND priority>?)",
     "lane_due": "COVERING INDEX job_lease_order (project_id=? AND type=? AND priority=? AND due_at_ms<?)",
     "lease": "INTEGER PRIMARY KEY (rowid=?)",
+    "payload_sizes": "INTEGER PRIMARY KEY (rowid=?)",
     "expired": "INDEX job_lease_expiry (lease_expires_at_ms<?)",
     "drift": "COVERING INDEX job_by_type",
     "paused": "INDEX sqlite_autoindex_jobs_admin_jobtype_1 (project_id=?)",
