@@ -36,6 +36,7 @@ from aerodash.wire.express import Receive, Scope, Send  # noqa: E402
 
 log = logging.getLogger(__name__)
 
+FINISH_S = 8.0
 _DOCUMENTS = {"/v1/docs", "/v1/openapi.json"}
 _SLASHES = re.compile("//+")
 _PREFIXES = ("/v1/", "//")
@@ -152,6 +153,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _about_to_end)
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            for task in _ending:
+                task.cancel()
             await engines.release()
             await send({"type": "lifespan.shutdown.complete"})
             return
@@ -162,12 +165,21 @@ _ending: list[asyncio.Task[None]] = []
 
 def _about_to_end() -> None:
     """`aerodash web` says so shortly before SIGTERM: the server would wait for long polls, and cut sockets off."""
+    loop = asyncio.get_running_loop()
+    _ending.extend([loop.create_task(_end_waits()), loop.create_task(_cut_off())])
 
-    async def end_waits() -> None:
-        await engines.drain()
-        await say_restarting()
 
-    _ending.append(asyncio.get_running_loop().create_task(end_waits()))
+async def _end_waits() -> None:
+    await engines.drain()
+    await say_restarting()
+
+
+async def _cut_off() -> None:
+    """The server waits for every request, even one whose caller never sends the rest: end without those."""
+    await asyncio.sleep(FINISH_S)
+    log.warning("requests that were not over after %g s are cut off", FINISH_S)
+    await engines.release()
+    os._exit(0)
 
 
 def _with_static_files(application: Any) -> ServeStaticASGI:

@@ -4,7 +4,6 @@ All of it is made once. Whatever a person changed or deleted since stays so at t
 """
 
 import json
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -12,11 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.utils import timezone
 
 import cache_admin.services as cache
 import jobs_admin.services as jobs
-from aerodash import audit, engines, keys
+from aerodash import audit, engines, keys, private
 from aerodash.auth import ALL_SCOPES, Door, ProjectId, Role, Scope, system_actor
 from aerodash.errors import EngineDown
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
@@ -102,13 +100,12 @@ def _key(project: Project, path: Path) -> str:
         text = ""
     if ApiKey.objects.filter(project=project, digest=keys.digest(text), revoked_at=None).exists():
         return text
-    ApiKey.objects.filter(project=project, name=KEY_NAME, revoked_at=None).update(revoked_at=timezone.now())
-    _, text = keys.mint(project, KEY_NAME, ALL_SCOPES - {Scope.ADMIN})
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.rename(path)
+    project_id = ProjectId(project.pk)
+    for lost in ApiKey.objects.filter(project=project, name=KEY_NAME, revoked_at=None):
+        engines.run(keys.revoke(project_id, _ACTOR, key_id=lost.pk))
+    scopes = ALL_SCOPES - {Scope.ADMIN}
+    _, text = engines.run(keys.create(project_id, _ACTOR, name=KEY_NAME, scopes=scopes))
+    private.write(path, text)
     return text
 
 

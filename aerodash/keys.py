@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
+from django.db import connection
 from django.utils import timezone
 
-from aerodash.auth import ProjectId, Scope
+from aerodash.auth import Actor, ProjectId, Scope
 from aerodash.errors import EngineDown, NotAuthenticated
 
 PREFIX = "ac_secret_"
@@ -37,16 +39,64 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def mint(project, name: str, scopes: Iterable[Scope], *, expires_at: datetime | None = None):
-    """Make a key for a project: (the stored ApiKey, its text). The text cannot be had again.
+async def create(
+    project: ProjectId,
+    actor: Actor,
+    *,
+    name: str,
+    scopes: Iterable[Scope],
+    expires_at: datetime | None = None,
+):
+    """Make a key, and note it in the audit log: (the stored ApiKey, its text). The text cannot be had again.
 
-    Text: `ac_secret_` and 43 characters of A-Za-z0-9_-. Source: wire contract, section 2.
+    name: what people will know it by. expires_at: None means never.
+    Raises NotAllowed unless the actor may administrate the project.
+    """
+    from aerodash import audit
+
+    actor.require(Scope.ADMIN)
+    key, text = _new(project, name, scopes, expires_at)
+    await key.asave()
+    await audit.record(project, actor, verb="key.create", target=_called(key), after=", ".join(key.scopes))
+    return key, text
+
+
+async def revoke(project: ProjectId, actor: Actor, *, key_id: int) -> bool:
+    """Have the key refused within a second, everywhere, and note it in the audit log.
+
+    Returns False if the project has no such key, or it was revoked already.
+    Raises NotAllowed unless the actor may administrate the project.
+    """
+    from aerodash import audit
+    from aerodash.models import ApiKey
+
+    actor.require(Scope.ADMIN)
+    valid = ApiKey.objects.filter(pk=key_id, project_id=project, revoked_at=None)
+    if not await valid.aupdate(revoked_at=timezone.now()):
+        return False
+    await audit.record(
+        project, actor, verb="key.revoke", target=_called(await ApiKey.objects.aget(pk=key_id))
+    )
+    return True
+
+
+def mint(project, name: str, scopes: Iterable[Scope], *, expires_at: datetime | None = None):
+    """Like `create`, for a Project of a test or a benchmark: asks for no right and leaves no line in the audit log."""
+    key, text = _new(project.pk, name, scopes, expires_at)
+    key.save()
+    return key, text
+
+
+def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: datetime | None):
+    """(an ApiKey that is not stored yet, its text): `ac_secret_` and 43 characters of A-Za-z0-9_-.
+
+    Source: wire contract, section 2.
     """
     from aerodash.models import ApiKey
 
     text = PREFIX + secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(
-        project=project,
+    key = ApiKey(
+        project_id=project,
         name=name,
         digest=digest(text),
         hint=text[: len(PREFIX) + 4],
@@ -56,16 +106,21 @@ def mint(project, name: str, scopes: Iterable[Scope], *, expires_at: datetime | 
     return key, text
 
 
+def _called(key) -> str:
+    return f"key {key.pk} ({key.name})"
+
+
 class KeyRing:
     """The keys that this process has seen in the last second, good and bad ones, and how to look up the rest.
 
-    Lives on the engine loop. One look-up at a time per key, however many requests carry it.
+    Lives on the engine loop. One question at a time per key, however many requests carry it; all are asked in one
+    thread, which has a database connection of its own.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._seen: dict[str, tuple[float, Principal | None]] = {}
-        self._asking: dict[str, asyncio.Future[Principal | None]] = {}
+        self._asking: dict[str, asyncio.Future[Any]] = {}
         self._origins: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
@@ -78,36 +133,56 @@ class KeyRing:
         if seen is not None and seen[0] > self.clock():
             found = seen[1]
         else:
-            found = await self._ask(token)
+            found = await self._find(token)
         if found is None:
             raise NotAuthenticated("This API key is unknown, revoked or expired.")
         return found
 
     async def knows_origin(self, origin: str) -> bool:
-        """Whether any project lets pages of this origin call the API. A preflight carries no key to ask for more."""
+        """Whether any project lets pages of this origin call the API. A preflight carries no key to ask for more.
+
+        Raises EngineDown when the database cannot be asked.
+        """
         until, origins = self._origins
         if self.clock() >= until:
-            loop = asyncio.get_running_loop()
-            origins = await loop.run_in_executor(self._threads, _all_origins)
+            origins = await self._ask("origins", _all_origins)
             self._origins = (self.clock() + TRUSTED_FOR_S, origins)
         return origin in origins
 
-    async def _ask(self, token: str) -> Principal | None:
-        if (pending := self._asking.get(token)) is not None:
-            return await asyncio.shield(pending)
-        loop = asyncio.get_running_loop()
-        pending = self._asking[token] = loop.run_in_executor(self._threads, _look_up, token)
-        try:
-            found = await asyncio.shield(pending)
-        except DatabaseError as exc:
-            raise EngineDown("The database cannot be asked about this key.", reason="database") from exc
-        finally:
-            self._asking.pop(token, None)
+    async def _find(self, token: str) -> Principal | None:
+        found = await self._ask(token, _look_up, token)
         while len(self._seen) >= REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self._seen.pop(token, None)
         self._seen[token] = (self.clock() + TRUSTED_FOR_S, found)
         return found
+
+    async def _ask[T](self, what: str, question: Callable[..., T], *arguments: object) -> T:
+        """The database's answer, asked for once however many wait for it, whichever of them hangs up meanwhile."""
+        pending = self._asking.get(what)
+        if pending is None:
+            loop = asyncio.get_running_loop()
+            pending = loop.run_in_executor(self._threads, _on_a_sound_connection, question, *arguments)
+            self._asking[what] = pending
+            pending.add_done_callback(lambda done: self._answered(what, done))
+        try:
+            return await asyncio.shield(pending)
+        except DatabaseTrouble as exc:
+            raise EngineDown("The database cannot be asked about API keys.", reason="database") from exc
+
+    def _answered(self, what: str, done: asyncio.Future[Any]) -> None:
+        del self._asking[what]
+        if not done.cancelled():
+            done.exception()  # looked at here, since all who waited may have hung up
+
+
+def _on_a_sound_connection[T](question: Callable[..., T], *arguments: object) -> T:
+    """Ask; after a failure the thread's connection is given up, since a broken one would fail for ever."""
+    try:
+        return question(*arguments)
+    except DatabaseTrouble:
+        connection.close()
+        raise
 
 
 def _look_up(token: str) -> Principal | None:

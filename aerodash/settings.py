@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from aerodash import private
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -18,9 +20,12 @@ def env(name: str, default: str = "") -> str:
     """The variable's value, or the content of the file that NAME_FILE names, or the default."""
     if path := os.environ.get(f"{name}_FILE"):
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
+            value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as exc:
             raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {exc.strerror}.") from exc
+        if not value:
+            raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
+        return value
     return os.environ.get(name, default)
 
 
@@ -51,6 +56,24 @@ def env_choice(name: str, default: str, choices: set[str]) -> str:
     return value
 
 
+def env_url(name: str, default: str) -> str:
+    """An origin as browsers write it: http or https, a host, perhaps a port, no slash at the end."""
+    value = env(name)
+    if not value:
+        return default
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port  # raises for one that is no number
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ImproperlyConfigured(f"{name}: {value!r} is no address like https://console.example.com.")
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ImproperlyConfigured(f"{name}: {value!r} has more than a scheme, a host and a port.")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
 def database(url: str) -> dict[str, object]:
     """Django's DATABASES entry for DATABASE_URL; SQLite only until the PostgreSQL dialect lands (issue 4)."""
     parts = urlsplit(url)
@@ -58,6 +81,8 @@ def database(url: str) -> dict[str, object]:
         raise ImproperlyConfigured(
             f"DATABASE_URL: {parts.scheme or url!r} is not supported yet; use sqlite:///absolute/path."
         )
+    if parts.netloc or not parts.path.strip("/"):
+        raise ImproperlyConfigured(f"DATABASE_URL: {url!r} names no file; use sqlite:///absolute/path.")
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": unquote(parts.path[1:] if parts.path.startswith("//") else parts.path),
@@ -78,25 +103,24 @@ AERODASH_PORT = env_int("AERODASH_PORT", 8787, 1, 65535)
 AERODASH_EXPRESS = env_bool("AERODASH_EXPRESS", True)
 AERODASH_WEB_PROCESSES = env_int("AERODASH_WEB_PROCESSES", 1, 1, 64)
 AERODASH_APPENDFSYNC = env_choice("AERODASH_APPENDFSYNC", "everysec", {"everysec", "always"})
-AERODASH_PUBLIC_URL = env("AERODASH_PUBLIC_URL", f"http://{AERODASH_HOST}:{AERODASH_PORT}").rstrip("/")
+# In an address, and in a Host header, an IPv6 host stands in brackets.
+_HOST = f"[{AERODASH_HOST}]" if ":" in AERODASH_HOST else AERODASH_HOST
+AERODASH_PUBLIC_URL = env_url("AERODASH_PUBLIC_URL", f"http://{_HOST}:{AERODASH_PORT}")
 
 
 def _secret_key() -> str:
     """SECRET_KEY, else the one kept in the data folder since the first start."""
     if key := env("SECRET_KEY"):
         return key
+    private.folder(AERODASH_DATA)
     path = AERODASH_DATA / "secret-key"
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        pass
-    AERODASH_DATA.mkdir(parents=True, exist_ok=True)
-    key = secrets.token_urlsafe(48)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key)
-    except FileExistsError:  # another process of the same start was first
-        return path.read_text(encoding="ascii").strip()
+    if not path.exists():
+        private.write_once(path, secrets.token_urlsafe(48))
+    key = path.read_text(encoding="ascii").strip()
+    if not key:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY: {path} is empty; restore it, or remove it to have a new one made."
+        )
     return key
 
 
@@ -120,8 +144,8 @@ ALLOWED_HOSTS = [h for h in env("AERODASH_ALLOWED_HOSTS").split(",") if h] or [
     "localhost",
     "127.0.0.1",
     "[::1]",
-    AERODASH_HOST,
-    _public.hostname or "localhost",
+    _HOST,
+    _public.netloc.removesuffix(f":{_public.port}"),
 ]
 CSRF_TRUSTED_ORIGINS = [AERODASH_PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
@@ -231,10 +255,11 @@ USE_TZ = True
 USE_I18N = False
 USE_THOUSAND_SEPARATOR = True
 
+LOG_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env("AERODASH_LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": env_choice("AERODASH_LOG_LEVEL", "WARNING", LOG_LEVELS)},
 }

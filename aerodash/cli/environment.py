@@ -14,10 +14,13 @@ def settings() -> ModuleType:
 
     Raises CannotStart, or ImproperlyConfigured for a wrong value.
     """
+    # What this process and its children write (SQLite's file above all) is for this user alone.
+    os.umask(0o077)
     try:
+        from aerodash import private
         from aerodash import settings as module
 
-        module.AERODASH_DATA.mkdir(parents=True, exist_ok=True)
+        private.folder(module.AERODASH_DATA)
     except OSError as exc:
         raise _unwritable(Path(exc.filename or "?"), exc.errno) from exc
     if not os.access(module.AERODASH_DATA, os.W_OK | os.X_OK):

@@ -28,19 +28,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     environment.django()
-    {"create": _create, "list": _list, "revoke": _revoke}[options.action](options)
+    from aerodash import engines
+
+    try:
+        {"create": _create, "list": _list, "revoke": _revoke}[options.action](options)
+    finally:
+        engines.stop()
 
 
 def _create(options: argparse.Namespace) -> None:
-    from aerodash import keys
-    from aerodash.auth import ALL_SCOPES, Scope
+    from aerodash import engines, keys
+    from aerodash.auth import ALL_SCOPES, Door, ProjectId, Scope, system_actor
 
     unknown = sorted(set(options.scope) - set(Scope))
     if unknown:
         raise CannotStart(f"There is no scope {unknown[0]!r}; the scopes are {', '.join(Scope)}.")
     scopes = {Scope(name) for name in options.scope} or ALL_SCOPES - {Scope.ADMIN}
-    key, text = keys.mint(_project(options.project), options.name, scopes)
-    _note(key, "key.create")
+    project, actor = ProjectId(_project(options.project).pk), system_actor(Door.COMMAND)
+    _, text = engines.run(keys.create(project, actor, name=options.name, scopes=scopes))
     print(text)
 
 
@@ -58,26 +63,15 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> None:
-    from django.utils import timezone
-
+    from aerodash import engines, keys
+    from aerodash.auth import Door, ProjectId, system_actor
     from aerodash.models import ApiKey
 
-    if not ApiKey.objects.filter(pk=options.id, revoked_at=None).update(revoked_at=timezone.now()):
+    key = ApiKey.objects.filter(pk=options.id).first()
+    actor = system_actor(Door.COMMAND)
+    if key is None or not engines.run(keys.revoke(ProjectId(key.project_id), actor, key_id=key.pk)):
         raise CannotStart(f"There is no valid key {options.id}; `aerodash key list` shows them.")
-    _note(ApiKey.objects.get(pk=options.id), "key.revoke")
     print(f"Key {options.id} is revoked.")
-
-
-def _note(key, verb: str) -> None:
-    from asgiref.sync import async_to_sync
-
-    from aerodash import audit
-    from aerodash.auth import Door, ProjectId, system_actor
-
-    record = async_to_sync(audit.record)
-    record(
-        ProjectId(key.project_id), system_actor(Door.COMMAND), verb=verb, target=f"key {key.pk} ({key.name})"
-    )
 
 
 def _project(slug: str):

@@ -12,7 +12,7 @@ from typing import Any
 from aerodash.cli import environment, lifeline
 
 HELP = "serve the API and the console"
-DRAIN_S = 30
+DRAIN_S = 20  # for a process that hangs: aerodash.asgi cuts off requests that do not end long before that
 NOTICE_S = 0.3
 # Long polls and open pages each hold a connection, so the bound is far above the work that runs at once; what
 # is too much work is refused by the engines' own queues.

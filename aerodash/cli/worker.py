@@ -23,10 +23,11 @@ def run(options: argparse.Namespace) -> int:
     from aerodash_sdk.core.errors import Misconfigured
     from aerodash_sdk.worker import load, run
 
-    logging.basicConfig(
-        level=os.environ.get("AERODASH_LOG_LEVEL", "WARNING"),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    level = os.environ.get("AERODASH_LOG_LEVEL", "WARNING")
+    try:
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    except ValueError:
+        raise CannotStart(f"AERODASH_LOG_LEVEL: {level!r} is no log level; WARNING is one.") from None
     try:
         return run(load(options.app), concurrency=options.concurrency)
     except Misconfigured as exc:

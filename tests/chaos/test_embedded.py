@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -94,11 +95,52 @@ def test_a_number_that_another_process_has_by_now_is_left_alone(folder: Path, st
 def test_a_folder_too_deep_for_a_socket_gets_a_loopback_port_and_keeps_it(folder: Path, start: Start):
     deep = folder / ("d" * 100)
     first = start(deep)
-    assert first.url.startswith("redis://127.0.0.1:")
+    assert first.url.startswith("redis://:")
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert start(deep).url == first.url
     assert start(deep).process is None, "taken over by port as well"
+
+
+def test_a_loopback_port_is_no_way_in_for_other_users(folder: Path, start: Start):
+    deep = folder / ("d" * 100)
+    server = start(deep)
+    address = urlsplit(server.url)
+    assert address.password is not None
+    assert len(address.password) >= 32
+    with (
+        redis.Redis(host="127.0.0.1", port=address.port or 0) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.set("a", "1")
+    assert address.password not in processes.command(server.pid)
+    for path in (deep / "url", deep / "password.conf"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    with _client(server) as owner:
+        assert owner.set("a", "1") is True
+
+
+def test_one_that_an_older_version_left_open_is_replaced(folder: Path, start: Start):
+    deep = folder / ("d" * 100)
+    left = start(deep)
+    with _client(left) as client:
+        client.set("kept", "1")
+        client.config_set("requirepass", "")
+    port = urlsplit(left.url).port
+    (deep / "url").write_text(f"redis://127.0.0.1:{port}")
+    new = start(deep)
+    assert new.pid != left.pid
+    assert urlsplit(new.url).port == port
+    with _client(new) as client:
+        assert client.get("kept") == "1"
+
+
+def test_its_folder_is_closed_to_other_users(folder: Path, start: Start):
+    home = folder / "valkey"
+    home.mkdir()
+    home.chmod(0o755)
+    start(home)
+    assert home.stat().st_mode & 0o777 == 0o700
 
 
 def test_one_that_cannot_start_says_why(folder: Path):

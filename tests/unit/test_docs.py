@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from aerodash import health
+from aerodash.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "aerodash" / "settings.py").read_text(encoding="utf-8")
 DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
@@ -23,6 +26,23 @@ def test_nothing_documented_as_a_setting_is_unknown_to_the_code():
     before_programs = DOCUMENT.partition("## For programs and tests")[0]
     documented = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", before_programs, re.MULTILINE))
     assert sorted(documented - READ) == []
+
+
+def test_every_command_is_documented_and_no_other():
+    document = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `aerodash (\w+)` \|", document, re.MULTILINE)) == set(COMMANDS)
+
+
+def test_the_paths_that_load_balancers_ask_are_documented():
+    document = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(/\w+)` \|", document, re.MULTILINE)) == health.PATHS
+
+
+def test_the_documents_of_commands_and_settings_are_linked():
+    for document in ("README.md", "docs/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        assert "commands.md)" in text, document
+    assert "settings.md)" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_running_needs_is_pinned_alike_for_tests():
