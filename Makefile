@@ -8,16 +8,16 @@ help: ## list the targets
 run: ## start AeroDash with a demo project; Ctrl-C stops it
 	@scripts/bootstrap run && exec .venv/bin/python -m aerodash up --demo $(ARGS)
 
-test: ## check the style and run all tests
+test: ## check style and types, and run all tests
 	@scripts/bootstrap test
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	@CHROMIUM="$$(scripts/browser)" && export CHROMIUM && exec .venv/bin/python -m pytest $(ARGS)
 
 check: test ## what CI runs
 
-lint: ## check style and likely mistakes
+lint: ## check style, types and likely mistakes
 	@scripts/bootstrap test
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 format: ## rewrite the code in the one style
 	@scripts/bootstrap test
