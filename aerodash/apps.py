@@ -6,6 +6,7 @@ class AeroDashConfig(AppConfig):
 
     def ready(self) -> None:
         from aerodash import engines
+        from aerodash.console import masked
         from aerodash.realtime import quiet
         from aerodash.realtime.publish import Feed
 
@@ -13,3 +14,4 @@ class AeroDashConfig(AppConfig):
             "feed", Feed
         )  # first in, so last to close: what the other engines publish still leaves
         quiet.install()
+        masked.install()

@@ -1,9 +1,26 @@
-"""Writing the audit log: who changed what, through which door, from what to what."""
+"""The audit log: who changed what, through which door, from what to what."""
 
-from aerodash.auth import Actor, ProjectId
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max
+
+from aerodash.auth import Actor
+from aerodash.ids import ProjectId
 from aerodash.models import AuditEntry
 
 SIDE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The newest line about one target: when and by whom. revision: what it made of the target ("" if it has none);
+    if the target is at another one, a program has written it since."""
+
+    at: datetime
+    by: str
+    revision: str
 
 
 async def record(
@@ -42,6 +59,19 @@ async def record(
         details=details,
         request_id=actor.request_id,
     )
+
+
+async def latest(project: ProjectId, *, targets: Sequence[str]) -> dict[str, Change]:
+    """The newest change of each of these targets; those of which the log knows none are left out.
+
+    The caller has checked that the reader may see them.
+    """
+    of_targets = AuditEntry.objects.filter(project_id=project, target__in=targets).values("target")
+    newest = of_targets.annotate(newest=Max("id")).values("newest")
+    return {
+        line.target: Change(line.at, line.actor_label, line.details.get("revision", ""))
+        async for line in AuditEntry.objects.filter(id__in=newest)
+    }
 
 
 def _bounded(side: str, text: bytes) -> dict[str, object]:

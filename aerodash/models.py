@@ -33,6 +33,11 @@ class Project(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    @property
+    def is_production(self) -> bool:
+        """Whether changes here reach customers, so that the console asks before some of them."""
+        return self.environment == self.Environment.PRODUCTION
+
 
 class Member(models.Model):
     """One person's role in one project."""

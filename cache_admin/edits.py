@@ -1,17 +1,19 @@
 """What people change in the console: the verbs of `services`, each with a line in the audit log.
 
 Programs' writes are not recorded one by one (their revision and expiry is all an entry keeps of them).
+Each verb raises InvalidInput where a flag would change in production without a reason (flags/reason.py).
 Source: console, "Entry history".
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from aerodash import audit
-from aerodash.auth import Actor, ProjectId, Scope
-from aerodash.models import AuditEntry
+from aerodash.audit import Change
+from aerodash.auth import Actor, Scope
+from aerodash.ids import ProjectId
 from cache_admin import queries, services
 from cache_admin.engine.contract import DeleteResult, Entry, SetResult
+from cache_admin.flags.reason import check_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +24,24 @@ class Save:
     current: Entry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LastEdit:
-    """The newest change of an entry that the audit log knows. revision: what it made of the
-    entry; if the entry is at another one, a program has written it since."""
-
-    at: datetime
-    by: str
-    verb: str
-    revision: str
-
-
-async def last_edit(project: ProjectId, actor: Actor, *, key: str) -> LastEdit | None:
+async def last_edit(project: ProjectId, actor: Actor, *, key: str) -> Change | None:
     """Who changed this entry in the console last; None if nobody did, or if it is not known."""
     actor.require(Scope.CACHE_READ)
-    line = await AuditEntry.objects.filter(project_id=project, target=key).order_by("-id").afirst()
-    return line and LastEdit(line.at, line.actor_label, line.verb, line.details.get("revision", ""))
+    return (await audit.latest(project, targets=[key])).get(key)
 
 
-async def create(project: ProjectId, actor: Actor, *, key: str, value: bytes, ttl_s: int | None) -> SetResult:
+async def create(
+    project: ProjectId, actor: Actor, *, key: str, value: bytes, ttl_s: int | None, reason: str = ""
+) -> SetResult:
     """Write an entry that does not exist yet; reason "exists" if it does. Raises as services.set_entry."""
+    actor.require(Scope.CACHE_WRITE)
+    await check_reason(project, key=key, reason=reason)
     result = await services.set_entry(project, actor, key=key, value=value, ttl_s=ttl_s, if_absent=True)
     if result.done:
         await audit.record(
-            project, actor, verb="entry.create", target=key, after=value, revision=result.revision
-        )
+            project, actor, verb="entry.create", target=key,
+            after=value, reason=reason, revision=result.revision,
+        )  # fmt: skip
     return result
 
 
@@ -61,29 +56,34 @@ async def save_value(
 
 
 async def save_metadata(
-    project: ProjectId, actor: Actor, *, key: str, metadata: bytes, revision: str
+    project: ProjectId, actor: Actor, *, key: str, metadata: bytes, revision: str, reason: str = ""
 ) -> Save:
     """Replace the metadata (a JSON object's text; {} clears it) at this revision; value and expiry stay."""
-    return await _replace(project, actor, key=key, revision=revision, metadata=metadata)
+    return await _replace(project, actor, key=key, revision=revision, metadata=metadata, reason=reason)
 
 
-async def change_expiry(project: ProjectId, actor: Actor, *, key: str, ttl_s: int | None) -> bool:
+async def change_expiry(
+    project: ProjectId, actor: Actor, *, key: str, ttl_s: int | None, reason: str = ""
+) -> bool:
     """Let the entry expire in ttl_s seconds from now (None: never), whatever its revision. False if it is gone."""
+    actor.require(Scope.CACHE_WRITE)
+    await check_reason(project, key=key, reason=reason)
     before = await queries.get(project, actor, key=key)
-    revisions: list[str] = []
-    done = await services.expire(project, actor, key=key, ttl_s=ttl_s, on_revision=revisions.append)
-    if done:
+    result = await services.expire(project, actor, key=key, ttl_s=ttl_s)
+    if result.done:
         await audit.record(
-            project, actor, verb="entry.expire", target=key, revision=revisions[0],
-            before=_expiry(before), after="never" if ttl_s is None else f"in {ttl_s} s",
+            project, actor, verb="entry.expire", target=key, revision=result.revision,
+            before=_expiry(before), after="never" if ttl_s is None else f"in {ttl_s} s", reason=reason,
         )  # fmt: skip
-    return done
+    return result.done
 
 
 async def delete(
     project: ProjectId, actor: Actor, *, key: str, revision: str, reason: str = ""
 ) -> DeleteResult:
-    """Remove the entry at this revision. done is False if it changed meanwhile, or is gone."""
+    """Remove the entry at this revision. removed is False if it changed meanwhile, or is gone."""
+    actor.require(Scope.CACHE_WRITE)
+    await check_reason(project, key=key, reason=reason)
     before = await queries.get(project, actor, key=key)
     result = await services.delete(project, actor, key=key, if_revision=revision)
     if result.removed:
@@ -104,6 +104,7 @@ async def _replace(
     reason: str = "",
 ) -> Save:
     actor.require(Scope.CACHE_WRITE)
+    await check_reason(project, key=key, reason=reason)
     entry = await queries.get(project, actor, key=key)
     if entry is None or entry.revision != revision:
         return Save(False, entry)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from aerodash.errors import InvalidInput
+from aerodash.json_tokens import tokens
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INLINE_WIDTH = 64
 _DEEPEST_INDENT = 16
 
@@ -44,7 +44,7 @@ def pretty(text: str) -> str:
     """The same tokens, a member a line; a short list of plain values stays on one. The text must be valid JSON."""
     out: list[str] = []
     frames: list[_Frame] = []
-    for match in _TOKEN.finditer(text):
+    for match in tokens(text):
         token = match.group()
         if token == ":":
             out.append(": ")
@@ -62,7 +62,7 @@ def pretty(text: str) -> str:
 
 def compact(text: str) -> str:
     """The same tokens with no space between them. The text must be valid JSON."""
-    return "".join(_TOKEN.findall(text))
+    return "".join(found.group() for found in tokens(text))
 
 
 def kind(text: str) -> str:
@@ -92,17 +92,17 @@ def members(text: str) -> list[Member]:
 
     Raises InvalidInput if the (valid) JSON is not an object.
     """
-    tokens = _TOKEN.finditer(text)
-    if next(tokens).group() != "{":
+    run = tokens(text)
+    if next(run).group() != "{":
         raise InvalidInput("This is not a JSON object.", reason="not_an_object")
     found = []
-    for name in tokens:
+    for name in run:
         if name.group() == "}":
             break
         if name.group() == ",":
             continue
-        next(tokens)  # the colon
-        start, end = _value(tokens)
+        next(run)  # the colon
+        start, end = _value(run)
         found.append(Member(msgspec.json.decode(name.group()), start, end))
     return found
 
@@ -134,12 +134,12 @@ class _Frame:
         out.append(closed)
 
 
-def _value(tokens: Iterator[re.Match[str]]) -> tuple[int, int]:
-    first = next(tokens)
+def _value(run: Iterator[re.Match[str]]) -> tuple[int, int]:
+    first = next(run)
     depth = 1 if first.group() in "{[" else 0
     last = first
     while depth:
-        last = next(tokens)
+        last = next(run)
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(last.group(), 0)
     return first.start(), last.end()
 

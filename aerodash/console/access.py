@@ -20,10 +20,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.crypto import constant_time_compare
-from django.utils.http import url_has_allowed_host_and_scheme
 
-from aerodash.auth import ROLE_SCOPES, Actor, Door, ProjectId, Role, Scope
+from aerodash.auth import ROLE_SCOPES, Actor, Door, Role, Scope
+from aerodash.console.answer import is_ours, problem
 from aerodash.errors import AeroDashError, EngineDown
+from aerodash.ids import ProjectId
 from aerodash.models import Member, Project, User
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,15 @@ class Access:
         return self.actor.may(scope)
 
 
+async def memberships(user: User) -> list[Member]:
+    """The person's memberships with their projects, by the project's name; none for somebody who is barred."""
+    members = Member.objects.filter(user_id=user.pk, user__is_active=True)
+    return [m async for m in members.select_related("project").order_by("project__name")]
+
+
 async def find_access(user: User, slug: str, *, request_id: str = "") -> Access | None:
     """The person's access to the project of this slug; None for a stranger or an unknown project."""
-    memberships = Member.objects.filter(user_id=user.pk, user__is_active=True)
-    members = [m async for m in memberships.select_related("project").order_by("project__name")]
+    members = await memberships(user)
     for member in members:
         if member.project.slug == slug:
             role = Role(member.role)
@@ -84,7 +90,7 @@ type View[**P] = Callable[Concatenate[HttpRequest, Access, P], Awaitable[HttpRes
 def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitable[HttpResponse]]]:
     """Make `async def view(request, access, …)` a page under p/<slug>/ that needs this right.
 
-    Errors of ours that the view raises become pages with the layout intact (see problem).
+    Errors of ours that the view raises become pages with the layout intact (see answer.problem).
     """
 
     def decorate(view: View[P]) -> Callable[..., Awaitable[HttpResponse]]:
@@ -134,23 +140,11 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     back = request.get_full_path()
     if request.method not in {"GET", "HEAD"}:
         came_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
-        own = url_has_allowed_host_and_scheme(came_from, {request.get_host()}, request.is_secure())
-        back = came_from if own else "/"
+        back = came_from if is_ours(request, came_from) else "/"
     url = f"/sign-in?{urlencode({'next': back})}"
     if request.headers.get("HX-Request"):
         return HttpResponse(headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
-
-
-def problem(request: HttpRequest, exc: AeroDashError) -> HttpResponse:
-    """The page, or for htmx the line on top of the page, that says what went wrong; the rest stays."""
-    if exc.status >= 500:
-        log.warning("%s %s: %s", request.method, request.path, exc.message)
-    template = "console/problem.html#said" if request.headers.get("HX-Request") else "console/problem.html"
-    response = render(request, template, {"problem": exc}, status=exc.status)
-    if exc.retry_after_s is not None:
-        response["Retry-After"] = str(exc.retry_after_s)
-    return response
 
 
 def _database_away(exc: DatabaseError) -> EngineDown:

@@ -3,32 +3,31 @@
 9007199254740993 and 1.10 stay as they were written, and so do keys that occur twice. The text is known to be valid.
 """
 
-import re
-
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from aerodash.json_tokens import tokens
+
 PRETTY_BYTES = 256 * 1024
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _INDENT = "  "
 
 
 def pretty(text: str) -> SafeString:
     """HTML for a <pre class="ad-code">. Over 256 KiB it is the text as it is: colouring would cost more than it shows."""
-    if len(text) > PRETTY_BYTES:
+    if len(text.encode()) > PRETTY_BYTES:
         return SafeString(conditional_escape(text))
-    tokens = _TOKEN.findall(text)
+    words = [found.group() for found in tokens(text)]
     parts: list[str] = []
     depth = 0
-    for index, token in enumerate(tokens):
-        following = tokens[index + 1] if index + 1 < len(tokens) else ""
+    for index, token in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else ""
         if token in "{[":
             depth += 1
             parts.append(token if following in ("}", "]") else token + _line(depth))
         elif token in "}]":
             depth -= 1
-            empty = index > 0 and tokens[index - 1] in ("{", "[")
+            empty = index > 0 and words[index - 1] in ("{", "[")
             parts.append(token if empty else _line(depth) + token)
         elif token == ",":
             parts.append("," + _line(depth))

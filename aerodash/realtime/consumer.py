@@ -44,10 +44,13 @@ _open: set["ConsoleConsumer"] = set()
 
 async def say_restarting() -> None:
     """Tell every open page that this process ends, and close: they come back by themselves, to whoever serves then."""
-    for consumer in list(_open):
+
+    async def tell(consumer: ConsoleConsumer) -> None:
         with suppress(Exception):  # a peer that is gone already need not be told
             await consumer.push_state("restarting")
             await consumer.close(code=RESTART)
+
+    await asyncio.gather(*map(tell, list(_open)))  # at once: a slow one must not hold up the others' notice
 
 
 class ConsoleConsumer(AsyncWebsocketConsumer):
@@ -97,7 +100,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """A frame from the page."""
         try:
-            frame = json.loads(text_data or "") if len(text_data or "") <= FRAME_BYTES else None
+            frame = json.loads(text_data or "") if len((text_data or "").encode()) <= FRAME_BYTES else None
         except ValueError:
             frame = None
         if not isinstance(frame, dict):

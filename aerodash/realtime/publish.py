@@ -16,8 +16,8 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from aerodash import engines
-from aerodash.auth import ProjectId
 from aerodash.errors import EngineDown
+from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 
 IDS_MAX = 200
@@ -69,6 +69,9 @@ class Feed:
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
+
+    async def drain(self) -> None:
+        """Nothing to do: nobody waits for an answer."""
 
     async def check(self) -> None:
         if self.degraded:

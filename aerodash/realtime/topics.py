@@ -1,11 +1,10 @@
 """The names that change facts travel under."""
 
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 
 JOBS = "jobs"
 CACHE = "cache"
 FLAGS = "flags"
-TOPICS = (JOBS, CACHE, FLAGS)
 
 
 def group(project: ProjectId, topic: str) -> str:

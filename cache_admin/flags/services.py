@@ -8,34 +8,23 @@ Source: flags.
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
-from django.db.models import Max
 
 from aerodash import audit
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.audit import Change
+from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
-from aerodash.models import AuditEntry
+from aerodash.ids import ProjectId
 from cache_admin import queries, services
 from cache_admin.engine.contract import Entry
 from cache_admin.flags import stored
+from cache_admin.flags.reason import check_reason
 from cache_admin.flags.stored import PREFIX, Flag
 
 KEYS_A_STEP = 1000
 VALUES_A_STEP = 200
 TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The newest audited change of a flag: when and by whom. revision: what it made of the flag; if the flag is at
-    another one, a program has written it since."""
-
-    at: datetime
-    by: str
-    verb: str
-    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +62,8 @@ async def get_flag(project: ProjectId, actor: Actor, *, name: str) -> Flag | Non
 async def last_changes(project: ProjectId, actor: Actor, *, names: Iterable[str]) -> dict[str, Change]:
     """The newest change in the audit log for each of these flags; those without one are left out."""
     actor.require(Scope.FLAGS_READ)
-    targets = [PREFIX + name for name in names]
-    newest = (
-        AuditEntry.objects.filter(project_id=project, target__in=targets)
-        .values("target")
-        .annotate(newest=Max("id"))
-        .values("newest")
-    )
-    return {
-        line.target.removeprefix(PREFIX): Change(
-            line.at, line.actor_label, line.verb, line.details.get("revision", "")
-        )
-        async for line in AuditEntry.objects.filter(id__in=newest)
-    }
+    found = await audit.latest(project, targets=[_key(name) for name in names])
+    return {key.removeprefix(PREFIX): change for key, change in found.items()}
 
 
 async def toggle(
@@ -100,10 +78,12 @@ async def toggle(
     """Switch one flag on or off; its other fields keep their text, the entry its metadata and expiry.
 
     expected_revision: the flag as the caller saw it; if it has changed since, nothing is done. None: whatever it is
-    now. A flag that is already so is left alone. Raises NotAllowed, EngineDown.
+    now. A flag that is already so is left alone. reason: for the audit log, in production needed.
+    Raises InvalidInput without one there, NotAllowed, EngineDown.
     """
     writer = _lend(actor, Scope.FLAGS_WRITE, Scope.CACHE_WRITE)
     reader = _lend(actor, Scope.FLAGS_READ, Scope.CACHE_READ)
+    await check_reason(project, key=_key(name), reason=reason)
     flag: Flag | None = None
     for _ in range(TRIES):
         entry = await queries.get(project, reader, key=_key(name))
@@ -138,9 +118,11 @@ async def create(
 ) -> bool:  # fmt: skip
     """Make a new flag. False if there is an entry of this name already, whatever it holds.
 
-    rollout: per cent, 0 to 100 in steps of 0.01. Raises InvalidInput, NotAllowed, EngineDown.
+    rollout: per cent, 0 to 100 in steps of 0.01. reason: for the audit log, in production needed.
+    Raises InvalidInput, NotAllowed, EngineDown.
     """
     writer = _lend(actor, Scope.FLAGS_WRITE, Scope.CACHE_WRITE)
+    await check_reason(project, key=_key(name), reason=reason)
     if not stored.is_name(name):
         raise InvalidInput(f"A flag's name is {stored.NAME_RULE}.", reason="invalid_name", field="name")
     if not 0 <= rollout <= 100 or round(rollout, 2) != rollout:

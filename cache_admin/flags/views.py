@@ -8,19 +8,18 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods
 
+from aerodash.audit import Change
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import FORM_AGAIN, answer, next_url
 from aerodash.errors import EngineDown, InvalidInput
-from aerodash.models import Project
 from aerodash.realtime.pages import live_url
 from cache_admin.bounds import from_cursor, to_cursor
 from cache_admin.flags import services
-from cache_admin.flags.services import Change
 from cache_admin.flags.stored import PREFIX, Flag, is_name
-from cache_admin.views.answer import answer
+from cache_admin.views.production import is_typed, reason_of
 
 FLAGS_A_PAGE = 100
 SHOWS = {"": "All", "on": "On", "off": "Off", "broken": "Broken"}
@@ -78,14 +77,15 @@ class Line:
 @require_GET
 @project_page(Scope.FLAGS_READ)
 async def flags(request: HttpRequest, access: Access) -> HttpResponse:
+    """/p/<slug>/flags: the list, for htmx the parts that change; 503 with an empty panel if the engine is down."""
     filters = Filters.of(request.GET.dict())
     context: dict[str, object] = frame(access, filters)
     shown = [name for name in request.GET.get("shown", "").split(",") if name] if request.htmx else None  # type: ignore[attr-defined]
     try:
         context |= await read(access, filters, shown=shown)
     except EngineDown as exc:
-        return answer(request, "flags.html", context | {"down": exc}, status=503)
-    return answer(request, "flags.html", context)
+        return answer(request, "cache_admin/flags.html", context, down=exc)
+    return answer(request, "cache_admin/flags.html", context)
 
 
 def frame(access: Access, filters: Filters) -> dict[str, object]:
@@ -93,7 +93,7 @@ def frame(access: Access, filters: Filters) -> dict[str, object]:
     return {
         "filters": filters,
         "may_write": access.may(Scope.FLAGS_WRITE),
-        "asks_first": asks_first(access.project),
+        "asks_first": access.project.is_production,
         "live_url": live_url(access, "flags", **filters.params()),
     }
 
@@ -162,55 +162,49 @@ async def flag_toggle(request: HttpRequest, access: Access, name: str) -> HttpRe
         raise InvalidInput("to is on or off.", field="to")
     if request.method != "POST":
         return await _ask(request, access, name, wanted)
-    reason = request.POST.get("reason", "").strip()
-    if asks_first(access.project):
-        if request.POST.get("typed", "").strip() != name:
-            return await _ask(
-                request, access, name, wanted, error="Nothing was changed: the name typed is another one."
-            )
-        if not reason:
-            return await _ask(
-                request,
-                access,
-                name,
-                wanted,
-                error="Nothing was changed: a reason is needed for the audit log.",
-            )
-    result = await services.toggle(
-        access.project_id, access.actor, name=name, enabled=wanted, reason=reason,
-        expected_revision=request.POST.get("revision") or request.GET.get("revision") or None,
-    )  # fmt: skip
+    if access.project.is_production and not is_typed(request, name):
+        error = "Nothing was changed: the name typed is another one."
+        return await _ask(request, access, name, wanted, error=error)
+    try:
+        result = await services.toggle(
+            access.project_id, access.actor, name=name, enabled=wanted, reason=reason_of(request),
+            expected_revision=request.POST.get("revision") or request.GET.get("revision") or None,
+        )  # fmt: skip
+    except InvalidInput as exc:
+        return await _ask(request, access, name, wanted, error=f"Nothing was changed. {exc.message}")
     if result.done:
         messages.success(request, f"{name} is {'on' if wanted else 'off'}.")
     else:
         messages.error(request, f"{name}: nothing was changed. {REFUSALS[result.reason]}")
-    return await _back(request, access)
+    if request.htmx:  # type: ignore[attr-defined]  # the socket brings the row
+        return render(request, "components/said.html")
+    return HttpResponseRedirect(next_url(request, reverse("flags", args=[access.project.slug])))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @project_page(Scope.FLAGS_WRITE)
 async def flag_new(request: HttpRequest, access: Access) -> HttpResponse:
-    context: dict[str, object] = {"asks_first": asks_first(access.project), "rollout": "100"}
+    """/p/<slug>/flags/new: a form; POST makes the flag and leads to the list, 409 if its name is taken, 422 if not valid."""
+    context: dict[str, object] = {"asks_first": access.project.is_production, "rollout": "100"}
+    page = "cache_admin/flag-new.html"
     if request.method != "POST":
-        return answer(request, "flag-new.html", context)
+        return answer(request, page, context)
     typed = {
         name: request.POST.get(name, "").strip()
         for name in ("name", "rollout", "description", "tags", "reason")
     }
     context |= typed | {"enabled": request.POST.get("enabled") == "on"}
     try:
-        if asks_first(access.project) and not typed["reason"]:
-            raise InvalidInput("In production a reason is needed for the audit log.", field="reason")
         done = await services.create(
             access.project_id, access.actor, name=typed["name"], enabled=bool(context["enabled"]),
             rollout=_per_cent(typed["rollout"]), description=typed["description"],
             tags=[tag for tag in (part.strip() for part in typed["tags"].split(",")) if tag], reason=typed["reason"],
         )  # fmt: skip
     except InvalidInput as exc:
-        return answer(request, "flag-new.html", {**context, "error": exc.message}, status=422)
+        return answer(request, page, {**context, "error": exc.message}, status=FORM_AGAIN)
     if not done:
         error = "There is a flag of this name already."
-        return answer(request, "flag-new.html", {**context, "error": error}, status=409)
+        return answer(request, page, {**context, "error": error}, status=409)
     messages.success(request, f"Made {typed['name']}, switched {'on' if context['enabled'] else 'off'}.")
     return HttpResponseRedirect(reverse("flags", args=[access.project.slug]))
 
@@ -220,11 +214,6 @@ REFUSALS = {
     "not_a_flag": "The entry cannot be read as a flag; mend it on its page.",
     "changed": "Somebody changed it meanwhile; look at it as it is now.",
 }
-
-
-def asks_first(project: Project) -> bool:
-    """Whether a change of a flag needs its name and a reason."""
-    return project.environment == Project.Environment.PRODUCTION
 
 
 async def _ask(
@@ -243,25 +232,13 @@ async def _ask(
         "keep": f"Leave it {'on' if flag.enabled else 'off'}",
         "back_url": back,
         "hidden": {"revision": flag.revision},
-        "typed": name if asks_first(access.project) else "",
+        "typed": name if access.project.is_production else "",
         "flag": flag,
         "wanted": wanted,
         "error": error,
-        "reason": request.POST.get("reason", ""),
+        "reason": reason_of(request),
     }
-    return answer(request, "flag-toggle.html", context, status=422 if error else 200)
-
-
-async def _back(request: HttpRequest, access: Access) -> HttpResponse:
-    """For htmx what is to be said and the rows as they are now; else the page that the switch was on."""
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        back = reverse("flags", args=[access.project.slug])
-    if not request.htmx:  # type: ignore[attr-defined]
-        return HttpResponseRedirect(back)
-    return render(request, "components/said.html")
+    return answer(request, "cache_admin/flag-toggle.html", context, status=FORM_AGAIN if error else 200)
 
 
 def _name(row_id: str) -> str:

@@ -10,12 +10,12 @@ from django.views.decorators.http import require_GET
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import answer
 from aerodash.errors import EngineDown, InvalidInput
 from aerodash.realtime.pages import live_url
 from cache_admin import queries
 from cache_admin.bounds import from_cursor
 from cache_admin.queries import Count, EntryPage, Tree
-from cache_admin.views.answer import answer
 from cache_admin.views.present import Line, gone, line
 
 ENTRIES_A_PAGE = 50
@@ -66,14 +66,15 @@ class Place:
 @require_GET
 @project_page(Scope.CACHE_READ)
 async def cache(request: HttpRequest, access: Access) -> HttpResponse:
+    """/p/<slug>/cache: folders and entries, for htmx the parts that change; 503 with empty panels if the engine is down."""
     place = Place(**{name: request.GET.get(name, "") for name in ("prefix", "after", "before", "tree")})
     context = frame(access, place)
     shown = [one for one in request.GET.get("shown", "").split(",") if one] if request.htmx else None  # type: ignore[attr-defined]
     try:
         context |= await read(access, place, shown=shown)
     except EngineDown as exc:
-        return answer(request, "cache.html", context | {"down": exc}, status=503)
-    return answer(request, "cache.html", context)
+        return answer(request, "cache_admin/cache.html", context, down=exc)
+    return answer(request, "cache_admin/cache.html", context)
 
 
 def frame(access: Access, place: Place) -> dict[str, object]:

@@ -19,14 +19,15 @@ from django.views.decorators.http import require_GET, require_POST
 from aerodash import limits
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import EngineDown, InvalidInput
 from aerodash.realtime.pages import live_url
 from cache_admin import edits, jsontext, queries
 from cache_admin.bounds import check_key
 from cache_admin.queries import Entry
 from cache_admin.templatetags.cache_ui import visible
-from cache_admin.views.answer import answer
 from cache_admin.views.present import fields, instant, size_bytes
+from cache_admin.views.production import asks_first, is_typed, reason_of
 
 EDIT_BYTES = 256 * 1024
 HEAD_BYTES = 16 * 1024
@@ -36,15 +37,16 @@ PRETTY, RAW = "pretty", "raw"
 @require_GET
 @project_page(Scope.CACHE_READ)
 async def entry(request: HttpRequest, access: Access) -> HttpResponse:
+    """/p/<slug>/cache/entry?key=…: one entry, for htmx its live facts; 404 if there is none, 503 if the engine is down."""
     key = the_key(request)
     form = RAW if request.GET.get("form") == RAW else PRETTY
     try:
         found = await queries.get(access.project_id, access.actor, key=key)
     except EngineDown as exc:
-        return answer(request, "entry.html", {**frame(access, key), "down": exc}, status=503)
+        return answer(request, "cache_admin/entry.html", frame(access, key), down=exc)
     if found is None:
-        return answer(request, "entry.html", {**frame(access, key), "absent": True}, status=404)
-    return answer(request, "entry.html", await page(access, found, form=form))
+        return answer(request, "cache_admin/entry.html", {**frame(access, key), "absent": True}, status=404)
+    return answer(request, "cache_admin/entry.html", await page(access, found, form=form))
 
 
 @require_GET
@@ -64,12 +66,20 @@ async def entry_raw(request: HttpRequest, access: Access) -> HttpResponse:
 @require_POST
 @project_page(Scope.CACHE_WRITE)
 async def entry_expiry(request: HttpRequest, access: Access) -> HttpResponse:
-    """Change the expiry alone, at once."""
+    """Change the expiry alone: at once, or a flag's in production after its name and a reason were typed."""
     key = the_key(request)
+    if asks_first(access, key) and not is_typed(request, key):
+        is_first_click = "typed" not in request.POST
+        error = "" if is_first_click else "Nothing was changed: the key typed is another one."
+        return _ask_expiry(request, access, key, error=error)
     try:
         ttl_s = _ttl(request.POST.get("seconds", ""), request.POST.get("until", ""), "never" in request.POST)
-        done = await edits.change_expiry(access.project_id, access.actor, key=key, ttl_s=ttl_s)
+        done = await edits.change_expiry(
+            access.project_id, access.actor, key=key, ttl_s=ttl_s, reason=reason_of(request)
+        )
     except InvalidInput as exc:
+        if asks_first(access, key):
+            return _ask_expiry(request, access, key, error=f"Nothing was changed. {exc.message}")
         messages.error(request, exc.message)
     else:
         if not done:
@@ -84,13 +94,15 @@ async def entry_expiry(request: HttpRequest, access: Access) -> HttpResponse:
 @require_POST
 @project_page(Scope.CACHE_WRITE)
 async def entry_metadata(request: HttpRequest, access: Access) -> HttpResponse:
-    """Change the metadata alone."""
+    """Change the metadata alone; of a flag in production with its name and a reason typed beside it."""
     key, text = the_key(request), typed_text(request, "metadata")
     try:
+        if asks_first(access, key) and not is_typed(request, key):
+            raise InvalidInput("The key typed is another one.", field="typed")
         result = await edits.save_metadata(
             access.project_id, access.actor, key=key,
             metadata=jsontext.compact(jsontext.check(text).decode()).encode(),
-            revision=request.POST.get("revision", ""),
+            revision=request.POST.get("revision", ""), reason=reason_of(request),
         )  # fmt: skip
     except InvalidInput as exc:
         error, current = exc.message, await queries.get(access.project_id, access.actor, key=key)
@@ -103,9 +115,37 @@ async def entry_metadata(request: HttpRequest, access: Access) -> HttpResponse:
             result.current,
         )
     if current is None:
-        return answer(request, "entry.html", {**frame(access, key), "absent": True}, status=404)
-    context = await page(access, current) | {"metadata_text": text, "metadata_error": error}
-    return answer(request, "entry.html", context, status=422)
+        return answer(request, "cache_admin/entry.html", {**frame(access, key), "absent": True}, status=404)
+    context = await page(access, current)
+    context |= {"metadata_text": text, "metadata_error": error, "reason": reason_of(request)}
+    return answer(request, "cache_admin/entry.html", context, status=FORM_AGAIN)
+
+
+def _ask_expiry(request: HttpRequest, access: Access, key: str, *, error: str) -> HttpResponse:
+    """The confirmation as a page, with what was asked for kept in it."""
+    if request.htmx:  # type: ignore[attr-defined]  # a page from before the project was marked production
+        return HttpResponse(headers={"HX-Redirect": url_of(access, key)})
+    wanted = {name: request.POST[name] for name in ("seconds", "until", "never") if name in request.POST}
+    context = {
+        **frame(access, key),
+        "question": f"Change when {visible(key)} expires?",
+        "verb": "Change the expiry",
+        "keep": "Leave it",
+        "back_url": url_of(access, key),
+        "figures": [("Expires", _said(wanted))],
+        "hidden": wanted,
+        "typed": visible(key),
+        "reason": reason_of(request),
+        "error": error,
+    }
+    return answer(request, "cache_admin/entry-expiry.html", context, status=FORM_AGAIN if error else 200)
+
+
+def _said(wanted: dict[str, str]) -> str:
+    """An expiry in words, as it was asked for."""
+    if "never" in wanted:
+        return "never"
+    return f"at {wanted['until']} UTC" if wanted.get("until") else f"in {wanted.get('seconds', '')} s"
 
 
 async def after_change(request: HttpRequest, access: Access, key: str) -> HttpResponse:
@@ -114,8 +154,9 @@ async def after_change(request: HttpRequest, access: Access, key: str) -> HttpRe
         return HttpResponseRedirect(url_of(access, key))
     found = await queries.get(access.project_id, access.actor, key=key)
     if found is None:
-        return answer(request, "entry.html", {**frame(access, key), "changed": "gone"}, part="changed-now")
-    return answer(request, "entry.html", await page(access, found), part="after-change")
+        gone = {**frame(access, key), "changed": "gone"}
+        return answer(request, "cache_admin/entry.html", gone, part="changed-now")
+    return answer(request, "cache_admin/entry.html", await page(access, found), part="after-change")
 
 
 async def page(
@@ -169,6 +210,7 @@ def frame(access: Access, key: str) -> dict[str, object]:
         "query": urlencode({"key": key}),
         "crumbs": [(prefix, f"{part}:") for prefix, part in zip(prefixes, parts, strict=True)],
         "may_write": access.may(Scope.CACHE_WRITE),
+        "asks_first": asks_first(access, key),
         "calls": _calls(key),
         "expiry_url": f"{reverse('cache-entry-expiry', args=[access.project.slug])}?{urlencode({'key': key})}",
     }
@@ -247,8 +289,3 @@ def _calls(key: str) -> list[tuple[str, str]]:
         ),
         ("Python", f"value = client.cache.get(\n    {name})"),
     ]
-
-
-def plain_name(key: str) -> str:
-    """The key as people read and type it: on a page no character hides."""
-    return visible(key)

@@ -6,35 +6,41 @@ from django.views.decorators.http import require_http_methods
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import InvalidInput
 from cache_admin import edits, jsontext
 from cache_admin.bounds import check_key
-from cache_admin.views.answer import answer
 from cache_admin.views.entry import typed_text, url_of, whole_seconds
-from cache_admin.views.entry_value import asks_for_the_name
+from cache_admin.views.production import asks_first, reason_of
+
+_PAGE = "cache_admin/entry-new.html"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @project_page(Scope.CACHE_WRITE)
 async def entry_new(request: HttpRequest, access: Access) -> HttpResponse:
+    """/p/<slug>/cache/new: a form; POST writes and leads to the entry, 409 if the key has one, 422 for what is not valid."""
     if request.method != "POST":
-        return answer(
-            request, "entry-new.html", {"key": request.GET.get("prefix", ""), "text": "", "seconds": ""}
-        )
+        key = request.GET.get("prefix", "")
+        return answer(request, _PAGE, {"key": key, "asks_first": asks_first(access, key)})
     key = request.POST.get("key", "") or request.GET.get("key", "")
     text, seconds = typed_text(request, "value"), request.POST.get("seconds", "").strip()
-    context: dict[str, object] = {"key": key, "text": text, "seconds": seconds}
+    context: dict[str, object] = {
+        "key": key,
+        "text": text,
+        "seconds": seconds,
+        "reason": reason_of(request),
+        "asks_first": asks_first(access, key),
+    }
     try:
         check_key(key)
-        if asks_for_the_name(access.project, key):
-            raise InvalidInput("In production a flag is made on the Flags page, with a reason.", field="key")
         result = await edits.create(
-            access.project_id, access.actor, key=key,
+            access.project_id, access.actor, key=key, reason=reason_of(request),
             value=jsontext.check(text), ttl_s=whole_seconds(seconds) if seconds else None,
         )  # fmt: skip
     except InvalidInput as exc:
-        return answer(request, "entry-new.html", {**context, "error": exc.message}, status=422)
+        return answer(request, _PAGE, {**context, "error": exc.message}, status=FORM_AGAIN)
     if not result.done:
-        return answer(request, "entry-new.html", {**context, "exists_url": url_of(access, key)}, status=409)
+        return answer(request, _PAGE, {**context, "exists_url": url_of(access, key)}, status=409)
     messages.success(request, "Written.")
     return HttpResponseRedirect(url_of(access, key))

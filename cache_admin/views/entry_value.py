@@ -10,28 +10,28 @@ from django.views.decorators.http import require_POST
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import InvalidInput
-from aerodash.models import Project
 from cache_admin import edits, jsontext, merge, queries
 from cache_admin.queries import Entry
-from cache_admin.services import FLAG_PREFIX
-from cache_admin.views.answer import answer
+from cache_admin.templatetags.cache_ui import visible
 from cache_admin.views.entry import (
     EDIT_BYTES,
     PRETTY,
     RAW,
     frame,
     page,
-    plain_name,
     the_key,
     typed_text,
     url_of,
 )
+from cache_admin.views.production import asks_first, is_typed, reason_of
 
 
 @require_POST
 @project_page(Scope.CACHE_WRITE)
 async def entry_value(request: HttpRequest, access: Access) -> HttpResponse:
+    """/p/<slug>/cache/entry/value: one step of an edit; 409 if somebody else wrote, 422 for what cannot be saved."""
     return await Edit(request, access).answer()
 
 
@@ -75,7 +75,7 @@ class Edit:
 
     def _value(self) -> bytes:
         """What would be stored: Raw exactly as typed, Pretty without the space that it added."""
-        if len(self.text) > EDIT_BYTES:
+        if len(self.text.encode()) > EDIT_BYTES:
             raise InvalidInput(
                 f"The text is over the {EDIT_BYTES // 1024} KiB that can be edited here; use the API."
             )
@@ -91,7 +91,7 @@ class Edit:
             opened=(self.revision, self.base),
             error=error,
         )
-        return self._page("entry.html", context, status=422 if error else 200)
+        return self._page("entry.html", context, status=FORM_AGAIN if error else 200)
 
     async def _relaid(self, current: Entry, value: bytes, form: str) -> HttpResponse:
         """The same text in the other layout; what was not edited shows as it is stored."""
@@ -113,26 +113,25 @@ class Edit:
             "only_spacing": not lines,
             "size_bytes": len(value),
             "size_before": len(current.value),
-            "typed": plain_name(self.key) if asks_for_the_name(self.access.project, self.key) else "",
+            "typed": visible(self.key) if asks_first(self.access, self.key) else "",
+            "reason": reason_of(self.request),
             "error": error,
         }
-        return self._page("entry-review.html", context, status=422 if error else 200)
+        return self._page("entry-review.html", context, status=FORM_AGAIN if error else 200)
 
     async def _save(self, current: Entry, value: bytes) -> HttpResponse:
-        if asks_for_the_name(self.access.project, self.key):
-            if self.request.POST.get("typed", "").strip() != plain_name(self.key):
-                return self._review(current, value, error="Nothing was saved: the name typed is another one.")
-            if not self.request.POST.get("reason", "").strip():
-                return self._review(
-                    current, value, error="Nothing was saved: a reason is needed for the audit log."
-                )
-        return await self._store(value)
+        if asks_first(self.access, self.key) and not is_typed(self.request, self.key):
+            return self._review(current, value, error="Nothing was saved: the name typed is another one.")
+        return await self._store(current, value)
 
-    async def _store(self, value: bytes) -> HttpResponse:
-        result = await edits.save_value(
-            self.access.project_id, self.access.actor, key=self.key, value=value, revision=self.revision,
-            reason=self.request.POST.get("reason", "").strip(),
-        )  # fmt: skip
+    async def _store(self, current: Entry, value: bytes) -> HttpResponse:
+        try:
+            result = await edits.save_value(
+                self.access.project_id, self.access.actor, key=self.key, value=value, revision=self.revision,
+                reason=reason_of(self.request),
+            )  # fmt: skip
+        except InvalidInput as exc:
+            return self._review(current, value, error=f"Nothing was saved. {exc.message}")
         if result.done:
             messages.success(self.request, "Saved the value. Expiry and metadata are as they were.")
             return HttpResponseRedirect(url_of(self.access, self.key))
@@ -173,9 +172,9 @@ class Edit:
         if together == current.value:
             messages.success(self.request, "Kept theirs; there was nothing left to save.")
             return HttpResponseRedirect(url_of(self.access, self.key))
-        if asks_for_the_name(self.access.project, self.key):
+        if asks_first(self.access, self.key):
             return self._review(current, together)
-        return await self._store(together)
+        return await self._store(current, together)
 
     def _gone(self, *, is_too_large: bool = False) -> HttpResponse:
         """The entry was deleted, has expired or became too large to compare with: the text is kept."""
@@ -191,12 +190,7 @@ class Edit:
         }
 
     def _page(self, template: str, context: dict[str, object], *, status: int = 200) -> HttpResponse:
-        return answer(self.request, template, context, status=status)
-
-
-def asks_for_the_name(project: Project, key: str) -> bool:
-    """Whether a change of this value has to be confirmed by name: a flag's in production."""
-    return project.environment == Project.Environment.PRODUCTION and key.startswith(FLAG_PREFIX)
+        return answer(self.request, f"cache_admin/{template}", context, status=status)
 
 
 def pairs(hunk: merge.Hunk) -> list[tuple[str | None, str | None]]:

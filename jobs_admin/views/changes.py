@@ -3,10 +3,10 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import next_url
 from jobs_admin import services
 
 _REFUSALS = {
@@ -45,9 +45,4 @@ def _back(request: HttpRequest, access: Access, job_id: str) -> HttpResponse:
     """For htmx what is to be said (the socket brings the row); else the page that the form was on."""
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "components/said.html")
-    after = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(
-        after, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        after = f"/p/{access.project.slug}/jobs/{job_id}"
-    return HttpResponseRedirect(after)
+    return HttpResponseRedirect(next_url(request, f"/p/{access.project.slug}/jobs/{job_id}"))

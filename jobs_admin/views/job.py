@@ -15,6 +15,7 @@ from aerodash.console.jsontext import pretty
 from aerodash.realtime.pages import LiveView, live_url
 from jobs_admin import queries
 from jobs_admin.views import timeline
+from jobs_admin.views.axis import axis
 
 _LIBRARY = re.compile(r'File "[^"]*(?:site-packages|dist-packages|/lib/python\d|<frozen)[^"]*"')
 
@@ -54,7 +55,7 @@ def content(access: Access, job_id: str, form: str) -> dict[str, object] | None:
         "payload": detail.payload if form == "raw" else pretty(detail.payload),
         "result": detail.result and (detail.result if form == "raw" else pretty(detail.result)),
         "why": timeline.why(detail, of_type.processing, of_type.pending, now),
-        "axis": timeline.axis(detail, now),
+        "axis": axis(detail, now),
         "entries": [(entry, frames(entry.traceback)) for entry in entries],
         "may_change": access.may(Scope.QUEUE_MANAGE),
         "live_url": live_url(access, "job", job=str(detail.row.id), form=form),

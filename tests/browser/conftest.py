@@ -149,7 +149,8 @@ async def _seated(context: BrowserContext, link: str, url: str, slug: str, name:
 def enqueue(project) -> Callable[..., str]:
     """Enqueue a job in `project` and return its id."""
     from aerodash import engines
-    from aerodash.auth import ProjectId, system_actor
+    from aerodash.auth import system_actor
+    from aerodash.ids import ProjectId
     from jobs_admin import services
 
     def enqueue(type_: str, payload: object = None, **options) -> str:

@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from aerodash import engines
-from aerodash.auth import ProjectId, system_actor
+from aerodash.auth import system_actor
+from aerodash.ids import ProjectId
 from cache_admin import queries, services
 
 pytestmark = pytest.mark.browser
@@ -97,3 +98,24 @@ def enqueue_some(enqueue) -> str:
     for type_ in ("send-email", "generate-report", "deliver-webhook"):
         enqueue(type_, {"n": 1})
     return enqueue("import-row", {"rows": [1, 2, 3]}, delay_s=3600)
+
+
+async def test_in_production_a_flag_s_expiry_is_asked_first(phone, entries, project) -> None:
+    project.environment = project.Environment.PRODUCTION
+    await project.asave()
+    await phone.open("cache/entry?key=flag%3Adark-mode")
+    await phone.page.get_by_text("Edit as JSON").click()
+    await phone.check_accessibility()
+    await phone.check_width()
+    await phone.page.get_by_role("button", name="1 h", exact=True).click()
+    await expect(
+        phone.page.get_by_role("heading", name="Change when flag:dark-mode expires?")
+    ).to_be_visible()
+    await phone.check_accessibility()
+    await phone.check_width()
+    await phone.page.get_by_label("Type flag:dark-mode to confirm").fill("flag:dark-mode")
+    await phone.page.get_by_label("Reason").fill("the trial ends")
+    await phone.page.get_by_role("button", name="Change the expiry").click()
+    await expect(phone.page.locator("#messages")).to_contain_text("It expires in 3,600 s")
+    entry = await queries.get(ProjectId(project.pk), system_actor(), key="flag:dark-mode")
+    assert entry.expires_at_ms

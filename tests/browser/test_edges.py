@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from aerodash import engines
-from aerodash.auth import ProjectId, system_actor
+from aerodash.auth import system_actor
+from aerodash.ids import ProjectId
 from cache_admin import services
 from jobs_admin import services as jobs
 from jobs_admin.engine.contract import RunResult, WorkerInfo

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from django.test import Client
 
 from aerodash import engines
-from aerodash.auth import ALL_SCOPES, Actor, ProjectId, Role
+from aerodash.auth import ALL_SCOPES, Actor, Role
+from aerodash.ids import ProjectId
 from aerodash.models import Member, Project, User
 from cache_admin import queries, services
 from cache_admin.engine.contract import Entry
@@ -49,12 +50,10 @@ def remove(project: Project, key: str) -> None:
 @contextlib.contextmanager
 def cache_away() -> Iterator[None]:
     """The cache's engine, but at an address where nothing answers."""
-    here = engines._open["cache"]
     away = ValkeyCache("redis://127.0.0.1:1/0")
     engines.run(away.open())
-    engines._open["cache"] = away
     try:
-        yield
+        with engines.replaced("cache", away):
+            yield
     finally:
-        engines._open["cache"] = here
         engines.run(away.close())

@@ -1,7 +1,8 @@
 """What the tests of the jobs pages share: jobs as programs and workers make them."""
 
 from aerodash import engines
-from aerodash.auth import ALL_SCOPES, Actor, ProjectId
+from aerodash.auth import ALL_SCOPES, Actor
+from aerodash.ids import ProjectId
 from aerodash.models import Project
 from jobs_admin import services
 from jobs_admin.engine.contract import LeasedJob, RunResult, WorkerInfo

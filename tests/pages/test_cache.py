@@ -6,7 +6,9 @@ from html import unescape
 import pytest
 
 from aerodash.auth import Role
+from aerodash.errors import EngineDown
 from aerodash.models import Project
+from cache_admin.views import cache as cache_page
 from tests.pages.cache_cast import HTMX, cache_away, client_of, put, remove
 
 
@@ -191,3 +193,13 @@ def test_engine_down_keeps_the_panels_in_place(project, url):
     assert "Entries cannot be read right now" in page
     assert "Folders cannot be read right now" in page
     assert 'value="a:"' in page
+
+
+def test_retry_after_is_the_engine_s_own(project, url, monkeypatch):
+    async def read(*args, **kwargs):
+        raise EngineDown("Busy.", retry_after_s=7)
+
+    monkeypatch.setattr(cache_page, "read", read)
+    response = client_of(project).get(url)
+    assert response.status_code == 503
+    assert response["Retry-After"] == "7"

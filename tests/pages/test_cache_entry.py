@@ -134,6 +134,16 @@ def test_what_is_not_json_is_refused_with_the_place_and_kept_in_the_editor(proje
     assert stored(project, "a").value == b'{"n":1}'
 
 
+def test_text_over_the_bytes_that_can_be_edited_is_refused(project, url):
+    put(project, "a", b"1")
+    client = client_of(project)
+    fields = form_of(client.get(url, {"key": "a"}))
+    response = step(client, url, fields, "save", value='"' + "é" * 150_000 + '"')
+    assert response.status_code == 422
+    assert "over the 256 KiB" in text(response)
+    assert stored(project, "a").value == b"1"
+
+
 def test_unchanged_text_saves_nothing(project, url):
     revision = put(project, "a", EXACT)
     client = client_of(project)

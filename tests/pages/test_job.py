@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from django.test import Client
 
 from aerodash import engines
-from aerodash.auth import ALL_SCOPES, Actor, Door, ProjectId
+from aerodash.auth import ALL_SCOPES, Actor, Door
+from aerodash.ids import ProjectId
 from aerodash.models import Project
 from jobs_admin import services
 from tests.pages.jobs_cast import HTMX, enqueue, lease, settle, url

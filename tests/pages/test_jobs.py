@@ -1,10 +1,10 @@
 """The Jobs page: tabs, filters, rows, paging, and what the socket's fragment keeps in place."""
 
-import pytest
 from django.test import Client
 
 from aerodash import engines
-from aerodash.auth import Actor, ProjectId
+from aerodash.auth import Actor
+from aerodash.ids import ProjectId
 from aerodash.models import Project
 from jobs_admin import queries
 from tests.pages.jobs_cast import HTMX, enqueue, lease, settle, url
@@ -211,12 +211,12 @@ def test_job_of_another_project_is_neither_shown_nor_changed(
 
 
 def test_page_says_503_and_keeps_its_layout_when_the_engine_is_down(
-    owner_page: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+    owner_page: Client, project: Project
 ) -> None:
     job_id = enqueue(project)
-    monkeypatch.delitem(engines._open, "jobs")  # as while the server starts or ends
 
-    refused = owner_page.post(url(project, f"/{job_id}/cancel"))
+    with engines.replaced("jobs", None):  # as while the server starts or ends
+        refused = owner_page.post(url(project, f"/{job_id}/cancel"))
 
     assert refused.status_code == 503
     assert refused["Retry-After"] == "1"

@@ -85,6 +85,25 @@ def test_link_is_used_up_by_post_and_not_by_get() -> None:
     assert second.status_code == 410
 
 
+def test_link_that_a_form_without_its_token_was_sent_to_is_not_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    token = links.mint(new_user("ines"))
+
+    assert Client(enforce_csrf_checks=True).post(f"/sign-in/{token}").status_code == 403
+
+    assert any("/sign-in/…" in line for line in caplog.messages), "the refusal is still told"
+    assert token not in caplog.text
+    assert links.find(token) is not None, "it can still be used, by whoever knows it"
+
+
+def test_link_that_is_gone_is_not_in_the_log_either(caplog: pytest.LogCaptureFixture) -> None:
+    Client().get("/sign-in/no-such-token?next=/")
+
+    assert "/sign-in/…" in caplog.text
+    assert "no-such-token" not in caplog.text
+
+
 def test_link_is_kept_as_a_digest_only() -> None:
     token = links.mint(new_user("ines"))
 

@@ -2,12 +2,11 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from aerodash.console.access import LAST_PROJECT_COOKIE, to_sign_in
+from aerodash.console.access import LAST_PROJECT_COOKIE, memberships, to_sign_in
+from aerodash.console.answer import next_url
 from aerodash.console.context import THEME_COOKIE, THEMES
-from aerodash.models import Member
 
 
 async def home(request: HttpRequest) -> HttpResponse:
@@ -15,9 +14,7 @@ async def home(request: HttpRequest) -> HttpResponse:
     user = await request.auser()
     if not user.is_authenticated:
         return to_sign_in(request)
-    members = [
-        m async for m in Member.objects.filter(user=user).select_related("project").order_by("project__name")
-    ]
+    members = await memberships(user)
     slugs = [member.project.slug for member in members]
     last = request.COOKIES.get(LAST_PROJECT_COOKIE, "")
     chosen = last if last in slugs else slugs[0] if len(slugs) == 1 else ""
@@ -30,12 +27,7 @@ async def home(request: HttpRequest) -> HttpResponse:
 def theme(request: HttpRequest) -> HttpResponse:
     """Keep the theme in a cookie, which the server reads before it writes a page, so that nothing flashes."""
     chosen = request.POST.get("theme", "")
-    back = request.POST.get("next", "/")
-    if not url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        back = "/"
-    response = HttpResponseRedirect(back)
+    response = HttpResponseRedirect(next_url(request, "/"))
     if chosen in THEMES:
         response.set_cookie(THEME_COOKIE, chosen, max_age=31_536_000, samesite="Lax")
     return response

@@ -70,5 +70,6 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """/sign-out: end the session, then the sign-in page. POST only, so that no link can do it."""
     logout(request)
     return HttpResponseRedirect("/sign-in")
