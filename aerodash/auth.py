@@ -6,11 +6,8 @@ question whichever door the call came in by.
 
 import enum
 from dataclasses import dataclass, field
-from typing import NewType
 
 from aerodash.errors import NotAllowed
-
-ProjectId = NewType("ProjectId", int)
 
 
 class Scope(enum.StrEnum):

@@ -15,8 +15,9 @@ from django.conf import settings
 import cache_admin.services as cache
 import jobs_admin.services as jobs
 from aerodash import audit, engines, keys, private
-from aerodash.auth import ALL_SCOPES, Door, ProjectId, Role, Scope, system_actor
+from aerodash.auth import ALL_SCOPES, Door, Role, Scope, system_actor
 from aerodash.errors import EngineDown
+from aerodash.ids import ProjectId
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
 from jobs_admin.services import JobSpec
 

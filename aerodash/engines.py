@@ -6,9 +6,11 @@ that `start` runs. Verbs carry `@on_engine_loop`, so a caller on any loop, or no
 """
 
 import asyncio
+import concurrent.futures
+import contextlib
 import functools
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from aerodash.errors import EngineDown
@@ -17,6 +19,9 @@ from aerodash.errors import EngineDown
 class Engine(Protocol):
     async def open(self) -> None:
         """Start tasks and threads; must not fail when the store behind it is away."""
+
+    async def drain(self) -> None:
+        """The process is about to end: answer those who are made to wait (long polls). A no-op where nobody is."""
 
     async def close(self) -> None:
         """Answer what is queued, then release everything."""
@@ -68,8 +73,7 @@ async def drain() -> None:
     Everything else goes on as before; `release` comes once the requests that are under way have ended.
     """
     for engine in list(_open.values()):
-        if (answer_waits := getattr(engine, "drain", None)) is not None:
-            await answer_waits()
+        await engine.drain()
 
 
 async def release() -> None:
@@ -111,14 +115,41 @@ def run[T](coro: Coroutine[Any, Any, T]) -> T:
 
     Starts the loop's thread if this process has none. Must not be called on the engine loop itself.
     """
-    if _loop is None:
-        start()
-    loop = _loop
-    assert loop is not None
-    if _running_loop() is loop:
+    if _loop is not None and _running_loop() is _loop:
         coro.close()
         raise RuntimeError("engines.run() would wait for itself: await the coroutine instead.")
-    return asyncio.run_coroutine_threadsafe(coro, loop).result()
+    return submit(coro).result()
+
+
+def submit[T](coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine on the engine loop, from any thread or loop, and return at once with its future.
+
+    Starts the loop's thread if this process has none.
+    """
+    if _loop is None:
+        start()
+    assert _loop is not None
+    return asyncio.run_coroutine_threadsafe(coro, _loop)
+
+
+@contextlib.contextmanager
+def replaced(name: str, engine: Engine | None) -> Iterator[None]:
+    """For tests: meanwhile `get` answers with this engine, which the caller opens and closes; None: with EngineDown.
+
+    The engine that was open before stays as it is and is back afterwards.
+    """
+    before = _open.get(name)
+    if engine is not None:
+        _open[name] = engine
+    elif before is not None:
+        del _open[name]
+    try:
+        yield
+    finally:
+        if before is not None:
+            _open[name] = before
+        else:
+            _open.pop(name, None)
 
 
 def on_engine_loop[**P, T](verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Awaitable[T]]:
@@ -129,13 +160,10 @@ def on_engine_loop[**P, T](verb: Callable[P, Coroutine[Any, Any, T]]) -> Callabl
         running = _running_loop()
         if running is _loop and running is not None:
             return verb(*args, **kwargs)
-        if _loop is None:
-            start()
-        assert _loop is not None
         coro = verb(*args, **kwargs)
         if running is None:
             return coro  # not awaited yet: engines.run() will place it
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, _loop), loop=running)
+        return asyncio.wrap_future(submit(coro), loop=running)
 
     return call
 

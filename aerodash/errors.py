@@ -5,6 +5,7 @@ cannot go on from. Each door (JSON body, page, socket frame) translates them onc
 Source: wire contract, section 5.
 """
 
+import enum
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,11 +20,82 @@ type Code = Literal[
 ]
 
 
+class Reason(enum.StrEnum):
+    """Every word that may stand in details.reason. One meaning has one word, whichever app or door says it.
+
+    Callers branch on them, so a word is never given another meaning; tests/unit/test_reasons.py looks for others.
+    """
+
+    # The body, or a field of it, whatever the operation.
+    INVALID = "invalid"
+    MALFORMED_JSON = "malformed_json"
+    INVALID_JSON = "invalid_json"
+    NOT_AN_OBJECT = "not_an_object"
+    CONTENT_LENGTH = "content_length"
+    BODY_CUT_OFF = "body_cut_off"
+    BODY_TOO_LARGE = "body_too_large"
+    MISSING = "missing"
+    INVALID_FIELD = "invalid_field"
+    CONFLICTING_ALIASES = "conflicting_aliases"
+    INVALID_CURSOR = "invalid_cursor"
+    # Bounds: of a number, of how many there are, of a text, of a reply.
+    OUT_OF_RANGE = "out_of_range"
+    TOO_MANY = "too_many"
+    TOO_LONG = "too_long"
+    REPLY_TOO_LARGE = "reply_too_large"
+    # Cache and flags.
+    EMPTY_KEY = "empty_key"
+    KEY_TOO_LONG = "key_too_long"
+    VALUE_TOO_LARGE = "value_too_large"
+    METADATA_TOO_LARGE = "metadata_too_large"
+    CONFLICTING_CONDITIONS = "conflicting_conditions"
+    NOT_AN_INTEGER = "not_an_integer"
+    COUNTER_OVERFLOW = "counter_overflow"
+    INVALID_NAME = "invalid_name"
+    REASON_NEEDED = "reason_needed"
+    # Jobs.
+    INVALID_TYPE = "invalid_type"
+    UNKNOWN_STATUS = "unknown_status"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    RESULT_TOO_LARGE = "result_too_large"
+    # Where to and by whom.
+    UNKNOWN_ROUTE = "unknown_route"
+    WRONG_METHOD = "wrong_method"
+    MISSING_KEY = "missing_key"
+    INVALID_KEY = "invalid_key"
+    MISSING_SCOPE = "missing_scope"
+    OTHER_PROJECT = "other_project"
+    RATE_LIMITED = "rate_limited"
+    # Valkey or the database cannot take it now.
+    ENGINE_DOWN = "engine_down"
+    ENGINE_ERROR = "engine_error"
+    NOT_STARTED = "not_started"
+    CLOSING = "closing"
+    OVERLOADED = "overloaded"
+    BUSY = "busy"
+    OUT_OF_MEMORY = "out_of_memory"
+    NOT_PERSISTING = "not_persisting"
+    READ_ONLY = "read_only"
+    TOO_FEW_REPLICAS = "too_few_replicas"
+    NO_PERMISSION = "no_permission"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    DATABASE_LOCKED = "database_locked"
+    DATABASE_READ_ONLY = "database_read_only"
+    DATABASE_DAMAGED = "database_damaged"
+    DATABASE_ERROR = "database_error"
+    DISK_FULL = "disk_full"
+    DISK_ERROR = "disk_error"
+    # Commands that cannot start.
+    CANNOT_START = "cannot_start"
+    VALKEY_MISSING = "valkey_missing"
+    VALKEY_START = "valkey_start"
+
+
 class AeroDashError(Exception):
     """The base of them all.
 
     code, status: what the wire contract says for this meaning.
-    reason: a short snake_case word that programs may branch on, sent as details.reason.
+    reason: one of Reason's words, which programs may branch on; sent as details.reason.
     details: public facts for the reply; never a secret, a traceback or a driver's message.
     retry_after_s: whole seconds for the Retry-After header, where waiting helps.
     """
@@ -93,7 +165,7 @@ class NotAllowed(AeroDashError):
 
 
 class RateLimited(AeroDashError):
-    """The project has used up its rate for now."""
+    """The project has used up its rate for now. Part of the contract; nothing raises it before projects have quotas."""
 
     code = "RATE_LIMIT_EXCEEDED"
     status = 429

@@ -1,7 +1,8 @@
 """What an empty installation needs before anybody can come in: a project, its owner and a first key."""
 
 from aerodash import engines, keys
-from aerodash.auth import ALL_SCOPES, Door, ProjectId, Role, Scope, system_actor
+from aerodash.auth import ALL_SCOPES, Door, Role, Scope, system_actor
+from aerodash.ids import ProjectId
 from aerodash.models import Member, Project, User
 
 

@@ -1,6 +1,7 @@
 """/healthz says that this process answers; /readyz says whether all that it needs answers too.
 
-Neither asks for a key and neither tells more than names of parts: load balancers call them.
+Neither asks for a key, because load balancers call them, so neither tells more than the names of parts and, of one that
+does not answer, the message that callers of the API get: never an address or a driver's words.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 async def serve(scope: MutableMapping[str, Any], send: Send) -> None:
+    """Answer a request for one of PATHS, whatever its method; a HEAD without the body."""
     status, body = (200, {"status": "ok"}) if scope["path"] == "/healthz" else await readiness()
     content = msgspec.json.encode(body)
     headers = [

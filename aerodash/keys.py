@@ -14,8 +14,9 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection
 from django.utils import timezone
 
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
 from aerodash.errors import EngineDown, NotAuthenticated
+from aerodash.ids import ProjectId
 
 PREFIX = "ac_secret_"
 TRUSTED_FOR_S = 0.9  # a revoked key is refused everywhere within 1 s
@@ -168,7 +169,9 @@ class KeyRing:
         try:
             return await asyncio.shield(pending)
         except DatabaseTrouble as exc:
-            raise EngineDown("The database cannot be asked about API keys.", reason="database") from exc
+            raise EngineDown(
+                "The database cannot be asked about API keys.", reason="database_unavailable"
+            ) from exc
 
     def _answered(self, what: str, done: asyncio.Future[Any]) -> None:
         del self._asking[what]

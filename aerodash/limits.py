@@ -1,4 +1,4 @@
-"""Bounds on what callers may send. Over a bound is a refusal with a reason, never a silent cut.
+"""Bounds on what callers may send. Over a bound is a refusal with a reason, or a cut that says so; never a silent one.
 
 Source: wire contract, sections 4 and 9.
 """
@@ -25,7 +25,15 @@ JOB_TYPE_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 JOBS_PER_PAGE = 200
 MAX_RETRIES = 1000
 DELAY_MAX_S = 10 * 365 * 24 * 3600
+PRIORITY_MAX = 9
 LEASE_JOBS = 1000
+LEASE_TYPES = 1000
+LEASE_TOKEN_CHARS = 64
+JOB_ID_CHARS = 64
+WORKER_ID_CHARS = 64
+HOSTNAME_CHARS = 128
+VERSION_CHARS = 64
+PID_MAX = 2**32
 LEASE_MAX_S = 3600
 WAIT_MAX_S = 30
 SETTLE_RESULTS = 1000
@@ -33,3 +41,7 @@ ENQUEUE_MANY_JOBS = 10_000
 ERROR_TYPE_BYTES = 256
 ERROR_MESSAGE_BYTES = 8 * 1024
 TRACEBACK_BYTES = 64 * 1024
+"""Over these two a message and a traceback are cut, visibly, and not refused: the result of a run is worth more."""
+LATE_RESULTS = 20
+LATE_RESULT_BYTES = 8 * 1024
+"""What a job's timeline keeps of results that came after their lease: so many, and so much of each."""

@@ -19,7 +19,7 @@ import redis.asyncio
 import uvloop
 
 from aerodash import embedded
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 from cache_admin.engine import scripts
 from cache_admin.engine.contract import NewEntry
 from cache_admin.engine.valkey import ValkeyCache

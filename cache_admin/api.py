@@ -195,23 +195,17 @@ async def cache_flush(call: Call, body: FlushRequest) -> FlushReply:
 
     Answers when done, and finishes if the caller leaves. What is written after the call stays.
     """
-
-    def note(revision: str) -> None:
-        call.reply_revision = revision
-
-    deleted = await services.flush(call.project, call.actor, prefix=body.prefix, on_revision=note)
-    return FlushReply(success=True, deleted=deleted)
+    removed = await services.flush(call.project, call.actor, prefix=body.prefix)
+    call.reply_revision = removed.revision
+    return FlushReply(success=True, deleted=removed.number)
 
 
 @operation("/cache/expire", request=ExpireRequest, reply=ExpireReply, scope=Scope.CACHE_WRITE)
 async def cache_expire(call: Call, body: ExpireRequest) -> ExpireReply:
     """Change when one entry expires; null means never. A missing key answers `success: false`."""
-
-    def note(revision: str) -> None:
-        call.reply_revision = revision
-
-    done = await services.expire(call.project, call.actor, key=body.key, ttl_s=body.ttl, on_revision=note)
-    return ExpireReply(success=done)
+    result = await services.expire(call.project, call.actor, key=body.key, ttl_s=body.ttl)
+    call.reply_revision = result.revision
+    return ExpireReply(success=result.done)
 
 
 @operation("/cache/increment", request=IncrementRequest, reply=IncrementReply, scope=Scope.CACHE_WRITE)
@@ -221,20 +215,16 @@ async def cache_increment(call: Call, body: IncrementRequest) -> IncrementReply:
     An absent one is made as initialValue + amount, and only then takes `ttl`. A value that is no integer, or a sum out
     of 64 bits, is refused and nothing is written.
     """
-
-    def note(revision: str) -> None:
-        call.reply_revision = revision
-
-    digits = await services.increment(
+    counted = await services.increment(
         call.project,
         call.actor,
         key=body.key,
         amount=body.amount,
         initial_value=body.initialValue,
         ttl_s=body.ttl,
-        on_revision=note,
     )
-    return IncrementReply(value=Raw(digits))
+    call.reply_revision = counted.revision
+    return IncrementReply(value=Raw(counted.value))
 
 
 def _given(metadata: Raw | None) -> Raw | None:

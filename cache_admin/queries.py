@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aerodash import engines, limits
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
+from aerodash.ids import ProjectId
 from cache_admin.bounds import check_key, check_keys, check_limit, check_prefix, from_cursor, to_cursor
 from cache_admin.engine.contract import CacheEngine, Count, Entry, EntryRow, Folder, Give, Page
 

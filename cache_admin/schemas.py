@@ -16,10 +16,14 @@ type Revision = Annotated[str, Meta(description="Opaque; changes with every writ
 
 
 class GetRequest(Request):
+    """Which entry to read."""
+
     key: Key
 
 
 class GetReply(Reply):
+    """The entry, or `value: null, exists: false`."""
+
     value: Raw
     exists: bool
     metadata: Raw | UnsetType = UNSET
@@ -28,6 +32,8 @@ class GetReply(Reply):
 
 
 class SetRequest(Request):
+    """One entry to write, under at most one condition."""
+
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
     nullable: ClassVar[frozenset[str]] = frozenset({"value"})
 
@@ -41,46 +47,64 @@ class SetRequest(Request):
 
 
 class SetReply(Reply):
+    """Whether it was written; if not, the reason, and the revision that stands."""
+
     success: bool
     reason: str | UnsetType = UNSET
     revision: Revision | UnsetType = UNSET
 
 
 class HasRequest(Request):
+    """Which entry to look for."""
+
     key: Key
 
 
 class HasReply(Reply):
+    """Whether it is there."""
+
     exists: bool
 
 
 class DeleteRequest(Request):
+    """Which entry to remove, at which revision if that matters."""
+
     key: Key
     ifRevision: Revision | None = None
 
 
 class DeleteReply(Reply):
+    """success is false only when ifRevision did not hold."""
+
     success: bool
     reason: str | UnsetType = UNSET
     revision: Revision | UnsetType = UNSET
 
 
 class GetManyRequest(Request):
+    """Which entries to read, up to 1000."""
+
     keys: Keys
 
 
 class GetManyItem(Reply):
+    """One of them; a miss has `value: null, exists: false`."""
+
     key: str
     value: Raw
     exists: bool
 
 
 class GetManyReply(Reply):
+    """The same entries twice: in request order, and as an object."""
+
     results: list[GetManyItem]
     values: dict[str, Raw]
 
 
 class SetManyEntry(Request):
+    """One entry of a list."""
+
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
     nullable: ClassVar[frozenset[str]] = frozenset({"value"})
 
@@ -104,27 +128,37 @@ class SetManyRequest(Request):
 
 
 class SetManyReply(Reply):
+    """How many were written: all that were sent."""
+
     success: bool
     count: int
 
 
 class DeleteManyRequest(Request):
+    """Which entries to remove, up to 10 000."""
+
     keys: Keys
 
 
 class DeleteManyReply(Reply):
+    """How many keys were asked for, and how many existed."""
+
     success: bool
     count: int
     deleted: int
 
 
 class ListRequest(Request):
+    """Which page of which entries."""
+
     prefix: Prefix | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.LIST_KEYS)] = 100
     cursor: Cursor | None = None
 
 
 class ListItem(Reply):
+    """One entry without its value; key and name are the same."""
+
     key: str
     name: str
     expiration: int | UnsetType = UNSET
@@ -133,33 +167,45 @@ class ListItem(Reply):
 
 
 class ListReply(Reply):
+    """A page of entries in byte order of their keys."""
+
     keys: list[ListItem]
     list_complete: bool
     cursor: Cursor | UnsetType = UNSET
 
 
 class KeysRequest(Request):
+    """Which page of which keys."""
+
     prefix: Prefix | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.KEYS_KEYS)] = limits.KEYS_KEYS
     cursor: Cursor | None = None
 
 
 class KeysReply(Reply):
+    """A page of keys in byte order."""
+
     keys: list[str]
     truncated: bool
     cursor: Cursor | UnsetType = UNSET
 
 
 class FlushRequest(Request):
+    """What to remove; without a prefix all that the project has."""
+
     prefix: Prefix | None = None
 
 
 class FlushReply(Reply):
+    """How many entries were removed."""
+
     success: bool
     deleted: int
 
 
 class ExpireRequest(Request):
+    """When an entry shall expire; a null ttl means never."""
+
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
     nullable: ClassVar[frozenset[str]] = frozenset({"ttl"})
 
@@ -168,10 +214,14 @@ class ExpireRequest(Request):
 
 
 class ExpireReply(Reply):
+    """success is false if there is no such entry."""
+
     success: bool
 
 
 class IncrementRequest(Request):
+    """How far to count, and where an absent counter begins."""
+
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {
         "ttl": ("expirationTtl",),
         "initialValue": ("initial_value",),
@@ -184,4 +234,6 @@ class IncrementRequest(Request):
 
 
 class IncrementReply(Reply):
+    """The counter's new value, exact to 64 bits."""
+
     value: Raw

@@ -1,11 +1,13 @@
 """The verbs that change the cache. Each asks for the right `cache:write` and tells the live pages what changed."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aerodash import engines, limits
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
+from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from cache_admin.bounds import (
@@ -18,13 +20,25 @@ from cache_admin.bounds import (
     metadata_text,
     value_text,
 )
-from cache_admin.engine.contract import CacheEngine, DeleteResult, NewEntry, Removed, SetResult
+from cache_admin.engine.contract import (
+    CacheEngine,
+    DeleteResult,
+    ExpireResult,
+    NewEntry,
+    Removed,
+    SetResult,
+)
 
 FLAG_PREFIX = "flag:"
 IDS_TOLD = 100
 
-type OnRevision = Callable[[str], None] | None
-"""Told the project's revision after the write, where the verb's result has no place for it."""
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A counter's new digits, and the project's revision."""
+
+    value: bytes
+    revision: str
 
 
 @engines.on_engine_loop
@@ -122,12 +136,10 @@ async def delete_many(project: ProjectId, actor: Actor, *, keys: Sequence[str]) 
 
 
 @engines.on_engine_loop
-async def expire(
-    project: ProjectId, actor: Actor, *, key: str, ttl_s: int | None, on_revision: OnRevision = None
-) -> bool:
+async def expire(project: ProjectId, actor: Actor, *, key: str, ttl_s: int | None) -> ExpireResult:
     """Change when one entry expires; its value and metadata stay as they are.
 
-    ttl_s: whole seconds from 1 to ten years; None means never. Returns False if the entry is absent or expired.
+    ttl_s: whole seconds from 1 to ten years; None means never. done is False if the entry is absent or expired.
     Raises InvalidInput for a ttl out of bounds, NotAllowed, EngineDown. Source: wire contract, section 3.
     """
     actor.require(Scope.CACHE_WRITE)
@@ -136,9 +148,7 @@ async def expire(
     result = await _engine().expire(project, key, ttl_s)
     if result.done:
         _tell(project, (key,))
-    if on_revision:
-        on_revision(result.revision)
-    return result.done
+    return result
 
 
 @engines.on_engine_loop
@@ -150,9 +160,8 @@ async def increment(
     amount: int = 1,
     initial_value: int = 0,
     ttl_s: int | None = None,
-    on_revision: OnRevision = None,
-) -> bytes:
-    """Add to a counter and answer its new digits. An absent one is made as initial_value + amount, and takes ttl_s.
+) -> Counted:
+    """Add to a counter. An absent one is made as initial_value + amount, and takes ttl_s.
 
     An existing one keeps its ttl and metadata. Raises InvalidInput with reason not_an_integer when the entry is no
     JSON integer within int64, counter_overflow when the sum is not, and writes nothing then; NotAllowed, EngineDown.
@@ -166,16 +175,12 @@ async def increment(
     if result.value is None or result.revision is None:
         raise InvalidInput(_COUNTER_REFUSALS[result.reason or ""], reason=result.reason or "", field="key")
     _tell(project, (key,))
-    if on_revision:
-        on_revision(result.revision)
-    return result.value
+    return Counted(result.value, result.revision)
 
 
 @engines.on_engine_loop
-async def flush(
-    project: ProjectId, actor: Actor, *, prefix: str | None = None, on_revision: OnRevision = None
-) -> int:
-    """Remove every entry under the prefix (None: all of the project's, flags too) and answer how many.
+async def flush(project: ProjectId, actor: Actor, *, prefix: str | None = None) -> Removed:
+    """Remove every entry under the prefix (None: all of the project's, flags too).
 
     What is written after the call stays. Runs to its end even if the caller leaves.
     """
@@ -192,10 +197,7 @@ async def flush(
 
     work = asyncio.ensure_future(_engine().flush(project, prefix))
     work.add_done_callback(tell)  # also when the caller has left
-    removed = await asyncio.shield(work)
-    if on_revision:
-        on_revision(removed.revision)
-    return removed.number
+    return await asyncio.shield(work)
 
 
 _COUNTER_REFUSALS = {

@@ -1,11 +1,12 @@
 """The queue operations of the wire contract, section 4. Enqueues answer 201, all else 200."""
 
 from datetime import UTC, datetime
-from itertools import accumulate
+from itertools import batched
 
 from msgspec import UNSET, Raw, UnsetType
 
 from aerodash.auth import Scope
+from aerodash.ids import JobId
 from aerodash.wire.operation import Call, operation
 from jobs_admin import queries, services
 from jobs_admin.reading import in_reader
@@ -41,7 +42,10 @@ from jobs_admin.schemas import (
 
 PAGE = 50
 PAGE_BYTES = 32 * 1024 * 1024
-"""Of payload in one page, which ends early before it holds more: an answer is held in memory, several times over."""
+"""Of payloads, results and tracebacks in one page, which ends early before it holds more: an answer is held in memory,
+several times over."""
+READ_JOBS = 10
+"""Jobs that are read at once with all they carry, until the page is full."""
 
 
 @operation(
@@ -155,7 +159,7 @@ async def queue_heartbeat(call: Call, body: HeartbeatRequest) -> HeartbeatReply:
         call.project,
         call.actor,
         worker=_worker(body.worker),
-        leases=[services.LeaseRef(services.JobId(lease.jobId), lease.leaseToken) for lease in body.leases],
+        leases=[services.LeaseRef(JobId(lease.jobId), lease.leaseToken) for lease in body.leases],
         lease_s=body.leaseSeconds,
     )
     return HeartbeatReply(
@@ -199,7 +203,7 @@ def _result(sent: RunResult) -> services.RunResult:
     error = sent.error or RunError()
     result = bytes(sent.result).decode()
     return services.RunResult(
-        job_id=services.JobId(sent.jobId.lower()),
+        job_id=JobId(sent.jobId.lower()),
         lease_token=sent.leaseToken,
         outcome=sent.outcome,
         result="" if result == "null" else result,
@@ -227,11 +231,26 @@ def _records(call: Call, body: JobsRequest) -> tuple[list[JobRecord], str | None
         before=body.cursor,
         limit=body.limit or PAGE,
     )
-    totals = accumulate(row.payload_bytes for row in page.jobs)
-    fitting = max(sum(1 for total in totals if total <= PAGE_BYTES), 1)
-    ids = [row.id for row in page.jobs[:fitting]]
-    found = queries.records(call.project, call.actor, ids=ids)
-    return [_wire(call, record) for record in found], page.older if len(ids) == len(page.jobs) else ids[-1]
+    jobs: list[JobRecord] = []
+    size = 0
+    for rows in batched(page.jobs, READ_JOBS):
+        for record in queries.records(call.project, call.actor, ids=[row.id for row in rows]):
+            job = _wire(call, record)
+            size += _size_bytes(job)
+            if jobs and size > PAGE_BYTES:
+                return jobs, jobs[-1].id
+            jobs.append(job)
+    return jobs, page.older
+
+
+def _size_bytes(job: JobRecord) -> int:
+    """Of what users put into a record; its payload, which is sent twice, counted once."""
+    size = len(bytes(job.payload))
+    if job.result is not UNSET:
+        size += len(bytes(job.result))
+    if job.errorDetails is not UNSET:
+        size += len(job.errorDetails.message) + len(job.errorDetails.traceback)
+    return size
 
 
 def _wire(call: Call, record: queries.JobContent) -> JobRecord:

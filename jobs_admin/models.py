@@ -145,7 +145,10 @@ class Attempt(models.Model):
 
 
 class JobEvent(models.Model):
-    """Something on a job's timeline that is neither its enqueue nor the end of a run. Rows are only ever added."""
+    """Something on a job's timeline that is neither its enqueue nor the end of a run. Rows are only ever added.
+
+    One exception: a late result over the number that is kept is counted as `more` in the details of the last.
+    """
 
     class Kind(models.TextChoices):
         CANCEL_REQUESTED = "cancel_requested"

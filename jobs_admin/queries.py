@@ -13,8 +13,10 @@ from django.db.models import BooleanField, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
 from aerodash import limits
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
+from aerodash.ids import ProjectId
+from jobs_admin.bounds import check_within
 from jobs_admin.models import Job, JobCounter, Status
 from jobs_admin.records import (
     Counts,
@@ -96,8 +98,7 @@ def page(
     Raises InvalidInput for an unknown status, a broken cursor, a limit out of bounds.
     """
     actor.require(Scope.QUEUE_READ)
-    if not 1 <= limit <= limits.JOBS_PER_PAGE:
-        raise InvalidInput(f"limit must be 1..{limits.JOBS_PER_PAGE}.", field="limit")
+    check_within("limit", limit, 1, limits.JOBS_PER_PAGE)
     upwards = after is not None
     cursor = after if upwards else before
     found = _ids(project, status, type, _cursor(cursor) if cursor else None, upwards, limit + 1)

@@ -23,6 +23,9 @@ class Reader:
     async def open(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
 
+    async def drain(self) -> None:
+        """Nothing to do: reads wait for the database only."""
+
     async def close(self) -> None:
         await asyncio.wrap_future(self._thread.submit(lambda: connection.close()))  # the thread's own
         self._thread.shutdown()

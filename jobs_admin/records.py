@@ -140,6 +140,7 @@ class JobDetail:
 
 
 def row_of(job: Job, now_ms: int) -> JobRow:
+    """A job's line of a list, as of now_ms. Reads none of the large columns."""
     if job.started_at_ms is not None:
         waited_ms = job.started_at_ms - job.due_at_ms
     elif job.ended_at_ms is not None or job.due_at_ms > now_ms:
@@ -170,6 +171,7 @@ def row_of(job: Job, now_ms: int) -> JobRow:
 
 
 def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
+    """The job's runs, newest first; the one that goes on now is the first. One read."""
     ended = [
         AttemptRow(
             run=attempt.run,
@@ -209,6 +211,7 @@ def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
 
 
 def events_of(job: Job) -> tuple[EventRow, ...]:
+    """The job's timeline, newest first, its enqueue last. One read."""
     events = [
         EventRow(
             at=_instant(event.at_ms),

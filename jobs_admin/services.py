@@ -9,15 +9,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aerodash import engines, limits
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
+from aerodash.ids import JobId, ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
+from jobs_admin.bounds import (
+    check_leases,
+    check_number,
+    check_type,
+    check_within,
+    check_worker,
+    json_text,
+    run_results,
+)
 from jobs_admin.engine.contract import (
     Beat,
     Drift,
     JobEngine,
-    JobId,
     LeasedJob,
     LeaseRef,
     NewJob,
@@ -28,10 +37,8 @@ from jobs_admin.engine.contract import (
     WorkerInfo,
 )
 
-_TYPE = re.compile(limits.JOB_TYPE_PATTERN)
 _JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PRIORITY = 5
-PRIORITY_MAX = 9
 MAX_RETRIES = 3
 SWEEP_BATCH = 500
 
@@ -40,7 +47,7 @@ SWEEP_BATCH = 500
 class Enqueued:
     """The job that was added."""
 
-    job_id: str
+    job_id: JobId
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +101,11 @@ async def enqueue(
 
 
 @engines.on_engine_loop
-async def enqueue_many(project: ProjectId, actor: Actor, *, jobs: Sequence[JobSpec]) -> list[str]:
+async def enqueue_many(project: ProjectId, actor: Actor, *, jobs: Sequence[JobSpec]) -> list[JobId]:
     """Add up to 10 000 jobs, all or none; their ids in the order given. See enqueue for the bounds of each."""
-    if not 1 <= len(jobs) <= limits.ENQUEUE_MANY_JOBS:
-        raise InvalidInput(f"jobs must hold 1..{limits.ENQUEUE_MANY_JOBS} jobs.", field="jobs")
+    if not jobs:
+        raise InvalidInput("jobs must hold at least one job.", reason="missing", field="jobs")
+    check_number("jobs", jobs, limits.ENQUEUE_MANY_JOBS)
     return await _enqueue(project, actor, jobs, within="jobs[{}].")
 
 
@@ -119,11 +127,13 @@ async def lease(
     the first. is_connected: False once the caller has gone; then it gets nothing.
     """
     actor.require(Scope.QUEUE_WORK)
-    _within("limit", limit, 1, limits.LEASE_JOBS)
-    _within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
-    _within("waitSeconds", wait_s, 0, limits.WAIT_MAX_S)
+    check_worker(worker)
+    check_within("limit", limit, 1, limits.LEASE_JOBS)
+    check_within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
+    check_within("waitSeconds", wait_s, 0, limits.WAIT_MAX_S)
+    check_number("types", types or (), limits.LEASE_TYPES)
     for type in types or ():
-        _check_type(type, "types")
+        check_type(type, "types")
     leased = await _engine().lease(
         project,
         worker,
@@ -143,8 +153,9 @@ async def heartbeat(
 ) -> list[Beat]:
     """Extend up to 1000 leases to lease_s from now; per lease: extended, lease_lost or cancel_requested."""
     actor.require(Scope.QUEUE_WORK)
-    _within("leases", len(leases), 0, limits.SETTLE_RESULTS)
-    _within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
+    check_worker(worker)
+    check_leases(leases)
+    check_within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
     return await _engine().heartbeat(project, worker, leases, lease_ms=int(lease_s * 1000))
 
 
@@ -152,19 +163,12 @@ async def heartbeat(
 async def settle(project: ProjectId, actor: Actor, *, results: Sequence[RunResult]) -> list[Settled]:
     """End up to 1000 runs; per run: accepted, lease_lost (nothing changed but the timeline) or cancelled.
 
-    A result is at most 1 MiB of JSON text, an error message 8 KiB, a traceback 64 KiB; longer ones are refused.
+    A result is at most 1 MiB of JSON text, an error's type 256 bytes. An error's message is cut to 8 KiB and a traceback
+    to 64 KiB, with a note of how long it was. Of results that lost their lease the timeline keeps the first 20 of a
+    job, 8 KiB of each, and counts the others.
     """
     actor.require(Scope.QUEUE_WORK)
-    _within("results", len(results), 0, limits.SETTLE_RESULTS)
-    for index, sent in enumerate(results):
-        for field, text, most in (
-            ("result", sent.result, limits.RESULT_BYTES),
-            ("error.type", sent.error_type, limits.ERROR_TYPE_BYTES),
-            ("error.message", sent.error_message, limits.ERROR_MESSAGE_BYTES),
-            ("error.traceback", sent.traceback, limits.TRACEBACK_BYTES),
-        ):
-            if len(text) > most or len(text.encode()) > most:
-                raise InvalidInput(f"{field} is longer than {most} bytes.", field=f"results[{index}].{field}")
+    results = run_results(results)
     settled = await _engine().settle(project, _who(actor), results)
     _changed(project, (sent.job_id for sent in results))
     return settled
@@ -179,14 +183,13 @@ async def cancel(project: ProjectId, actor: Actor, *, job_id: str) -> CancelResu
     done = await _engine().cancel(project, _who(actor), known)
     if done.success:
         _changed(project, (known,))
+    note: str | None = None
     match done:
         case _ if done.requested:
             note = "It is running: its worker learns at the next heartbeat, and the job ends as cancelled."
         case _ if done.success and done.status == "processing":
             note = "A cancel was requested before; the job ends as cancelled."
-        case _ if done.success:
-            note = None
-        case _:
+        case _ if not done.success:
             note = f"The job is {done.status} already." if done.status else "There is no such job."
     return CancelResult(done.success, note)
 
@@ -201,8 +204,8 @@ async def retry(
     Refused per job: not_found, not_finished.
     """
     actor.require(Scope.QUEUE_MANAGE)
-    _within("jobIds", len(job_ids), 0, limits.SETTLE_RESULTS)
-    text = None if payload is None else _json_text(payload, "payload")
+    check_number("jobIds", job_ids, limits.SETTLE_RESULTS)
+    text = None if payload is None else json_text(payload, "payload")
     known = [(job_id, _known(job_id)) for job_id in job_ids]
     done = await _engine().retry(
         project, _who(actor), [job_id for _, job_id in known if job_id], payload=text
@@ -219,7 +222,7 @@ async def sweep() -> int:
     while True:
         swept = await _engine().sweep(limit=SWEEP_BATCH)
         for project, job_ids in swept.changed.items():
-            _changed(ProjectId(project), job_ids)
+            _changed(project, job_ids)
             total += len(job_ids)
         if not swept.more:
             return total
@@ -230,28 +233,30 @@ async def reconcile() -> list[Drift]:
     """Set right every counter that does not equal its number of jobs; returns them. For the keeper."""
     drifts = await _engine().reconcile()
     for project in {drift.project for drift in drifts}:
-        publish(ProjectId(project), topics.JOBS)
+        publish(project, topics.JOBS)
     return drifts
 
 
-async def _enqueue(project: ProjectId, actor: Actor, jobs: Sequence[JobSpec], within: str = "") -> list[str]:
+async def _enqueue(
+    project: ProjectId, actor: Actor, jobs: Sequence[JobSpec], within: str = ""
+) -> list[JobId]:
     actor.require(Scope.QUEUE_ENQUEUE)
     new = [_new_job(job, within.format(index)) for index, job in enumerate(jobs)]
     job_ids = await _engine().enqueue(project, _who(actor), new)
     _changed(project, job_ids)
-    return list(job_ids)
+    return job_ids
 
 
 def _new_job(job: JobSpec, within: str) -> NewJob:
-    _check_type(job.type, f"{within}type")
-    _within(f"{within}delaySeconds", job.delay_s, 0, limits.DELAY_MAX_S)
-    _within(f"{within}maxRetries", job.max_retries, 0, limits.MAX_RETRIES)
-    _within(f"{within}priority", job.priority, 0, PRIORITY_MAX)
+    check_type(job.type, f"{within}type")
+    check_within(f"{within}delaySeconds", job.delay_s, 0, limits.DELAY_MAX_S)
+    check_within(f"{within}maxRetries", job.max_retries, 0, limits.MAX_RETRIES)
+    check_within(f"{within}priority", job.priority, 0, limits.PRIORITY_MAX)
     if job.retry_base_s is not None:
-        _within(f"{within}retryDelay", job.retry_base_s, 0, limits.DELAY_MAX_S)
+        check_within(f"{within}retryDelay", job.retry_base_s, 0, limits.DELAY_MAX_S)
     return NewJob(
         type=job.type,
-        payload=_json_text(job.payload, f"{within}payload"),
+        payload=json_text(job.payload, f"{within}payload"),
         payload_bytes=len(job.payload),
         delay_ms=int(job.delay_s * 1000),
         max_retries=job.max_retries,
@@ -278,23 +283,3 @@ def _known(job_id: str) -> JobId | None:
     """The id in the form that engines take; None if it cannot be one of ours."""
     lowered = job_id.lower()
     return JobId(lowered) if _JOB_ID.fullmatch(lowered) else None
-
-
-def _json_text(payload: bytes, field: str) -> str:
-    if len(payload) > limits.PAYLOAD_BYTES:
-        raise InvalidInput(
-            f"{field} has {len(payload)} bytes; at most {limits.PAYLOAD_BYTES} are kept.",
-            reason="payload_too_large",
-            field=field,
-        )
-    return payload.decode()
-
-
-def _check_type(type: str, field: str) -> None:
-    if not _TYPE.fullmatch(type):
-        raise InvalidInput(f"{field} must be 1..128 of A-Za-z0-9._:-", reason="invalid_type", field=field)
-
-
-def _within(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidInput(f"{field} must be {low}..{high}.", reason="out_of_bounds", field=field)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from aerodash import engines
-from aerodash.auth import ALL_SCOPES, ROLE_SCOPES, Actor, Door, ProjectId, Role
+from aerodash.auth import ALL_SCOPES, ROLE_SCOPES, Actor, Door, Role
+from aerodash.ids import ProjectId
 
 _numbers = itertools.count(1)
 

@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _create(options: argparse.Namespace) -> None:
     from aerodash import engines, keys
-    from aerodash.auth import ALL_SCOPES, Door, ProjectId, Scope, system_actor
+    from aerodash.auth import ALL_SCOPES, Door, Scope, system_actor
+    from aerodash.ids import ProjectId
 
     unknown = sorted(set(options.scope) - set(Scope))
     if unknown:
@@ -64,7 +65,8 @@ def _list(options: argparse.Namespace) -> None:
 
 def _revoke(options: argparse.Namespace) -> None:
     from aerodash import engines, keys
-    from aerodash.auth import Door, ProjectId, system_actor
+    from aerodash.auth import Door, system_actor
+    from aerodash.ids import ProjectId
     from aerodash.models import ApiKey
 
     key = ApiKey.objects.filter(pk=options.id).first()

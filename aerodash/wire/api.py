@@ -4,7 +4,7 @@ Each operation of the table becomes one ninja route whose view hands the request
 the same Structs that decode and encode, so the document cannot say anything else than the lanes do.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ from ninja import NinjaAPI
 
 import aerodash
 from aerodash import limits
-from aerodash.errors import UnknownRoute
+from aerodash.errors import Code, UnknownRoute
 from aerodash.keys import KeyRing
 from aerodash.wire import execute as wire
 from aerodash.wire.execute import Answer
@@ -29,15 +29,7 @@ _ERROR_SCHEMA = {
     "properties": {
         "code": {
             "type": "string",
-            "enum": [
-                "AUTH_INVALID_KEY",
-                "AUTH_INVALID_CREDENTIALS",
-                "DB_QUERY_FAILED",
-                "RATE_LIMIT_EXCEEDED",
-                "VALIDATION_ERROR",
-                "INTERNAL_ERROR",
-                "FORBIDDEN",
-            ],
+            "enum": list(get_args(Code.__value__)),
         },
         "message": {"type": "string"},
         "details": {"type": "object", "additionalProperties": True},
@@ -123,6 +115,7 @@ async def unknown(request: HttpRequest) -> HttpResponse:
 
 
 def to_django(answer: Answer) -> HttpResponse:
+    """The answer as Django's response. wire_headers tells the middleware which headers may stay."""
     response = HttpResponse(
         answer.body, status=answer.status, content_type=answer.headers.get("content-type")
     )

@@ -76,10 +76,12 @@ def check_length(headers: Mapping[str, str]) -> None:
 
 
 def too_large() -> TooLarge:
+    """The refusal of a body that is, or says that it is, over limits.BODY_BYTES."""
     return TooLarge(f"The body is longer than {limits.BODY_BYTES} bytes.", limit=limits.BODY_BYTES)
 
 
 def cut_off() -> InvalidInput:
+    """The refusal of a body that stopped before its length, or before its last chunk."""
     return InvalidInput("The body ended before its end.", reason="body_cut_off")
 
 
@@ -93,15 +95,10 @@ async def execute(
     is_connected: Callable[[], bool] = lambda: True,
 ) -> Answer:
     """Decode, do and answer one operation for a caller who was identified. Raises AeroDashError only."""
-    if op.scope not in principal.scopes and "admin" not in principal.scopes:
-        raise NotAllowed(f"This key does not have the {op.scope.value} scope.", scope=op.scope.value)
+    actor = Actor("key", principal.key_id, principal.label, principal.scopes, Door.API, request_id)
+    actor.require(op.scope)
     request = op.decoder.decode(body)
-    call = Call(
-        project=principal.project,
-        actor=Actor("key", principal.key_id, principal.label, principal.scopes, Door.API, request_id),
-        revision=headers.get("x-aerodash-revision", ""),
-        is_connected=is_connected,
-    )
+    call = Call(project=principal.project, actor=actor, is_connected=is_connected)
     reply = await op.handler(call, request)
     answer = Answer(op.status, _encoder.encode(reply), common_headers(request_id))
     if call.reply_revision:
@@ -133,6 +130,7 @@ def preflight(request_id: str, origin: str, known: bool) -> Answer:
 
 
 def common_headers(request_id: str) -> dict[str, str]:
+    """What every answer with a body carries, refusals too."""
     return {
         "content-type": "application/json",
         "x-request-id": request_id,

@@ -78,6 +78,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 async def reply(send: Send, answer: Answer) -> None:
+    """Send the answer, with the length of its body."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from aerodash.auth import Actor, ProjectId, Scope
+from aerodash.auth import Actor, Scope
+from aerodash.ids import ProjectId
 from aerodash.wire.inputs import Decoder
 
 
@@ -20,13 +21,12 @@ from aerodash.wire.inputs import Decoder
 class Call:
     """One request, after the key was checked: for whom, by whom, and what the reply's headers will carry.
 
-    revision: the caller's X-Aerodash-Revision, or "". reply_revision: set by a handler that wrote or read one.
+    reply_revision: set by a handler that wrote or read one.
     is_connected: False once the caller has gone; long polls ask before they take work.
     """
 
     project: ProjectId
     actor: Actor
-    revision: str = ""
     reply_revision: str = ""
     is_connected: Callable[[], bool] = field(default=lambda: True)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,14 @@ class CacheEngine(ABC):
     @abstractmethod
     async def open(self) -> None:
         """Start; must not fail when the store is away."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Return if the store answers; raise EngineDown if not."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """The process is about to end: answer now those who are made to wait, if any are. All else goes on."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -12,9 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aerodash import limits
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 from cache_admin.engine import scripts
-from cache_admin.engine.batching import Link
 from cache_admin.engine.contract import (
     CacheEngine,
     Count,
@@ -31,6 +30,7 @@ from cache_admin.engine.contract import (
     Removed,
     SetResult,
 )
+from cache_admin.engine.link import Link
 
 BIG_BYTES = 64 * 1024
 MANY_KEYS = 100
@@ -75,6 +75,9 @@ class ValkeyCache(CacheEngine):
 
     async def check(self) -> None:
         await self.now_ms()
+
+    async def drain(self) -> None:
+        """Nothing to do: callers wait for the store's replies only, and those come."""
 
     async def close(self) -> None:
         if self._tasks:

@@ -1,15 +1,15 @@
 """What a job engine does, whichever database it writes to. tests/conformance/jobs holds every engine to it.
 
-Job ids are UUIDv7 in their 36-character form. Instants are milliseconds since the epoch. Payloads and results are the
+Instants are milliseconds since the epoch. Payloads and results are the
 callers' own JSON text. Source: jobs.md.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NewType
+from typing import ClassVar, Literal
 
-JobId = NewType("JobId", str)
+from aerodash.ids import JobId, ProjectId
 
 type Clock = Callable[[], int]
 """The time in milliseconds since the epoch; tests move it by hand."""
@@ -131,7 +131,7 @@ class Retried:
 class Swept:
     """Jobs whose lease had expired, by project. more: the batch was full, so there may be others."""
 
-    changed: dict[int, list[JobId]] = field(default_factory=dict)
+    changed: dict[ProjectId, list[JobId]] = field(default_factory=dict)
     more: bool = False
 
 
@@ -139,7 +139,7 @@ class Swept:
 class Drift:
     """A counter that did not equal the number of its jobs, and was set right."""
 
-    project: int
+    project: ProjectId
     type: str
     status: str
     counted: int
@@ -162,6 +162,10 @@ class JobEngine(ABC):
         """Start threads and tasks; succeeds also while the database is away."""
 
     @abstractmethod
+    async def check(self) -> None:
+        """Return if the database answers; raise EngineDown if not."""
+
+    @abstractmethod
     async def drain(self) -> None:
         """The process is about to end: answer waiting leases with nothing, and let no other wait. All else goes on."""
 
@@ -170,13 +174,13 @@ class JobEngine(ABC):
         """Answer what waits (long polls with nothing), commit what was accepted, let go of the database."""
 
     @abstractmethod
-    async def enqueue(self, project: int, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
+    async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
         """Add jobs as pending, all or none; their ids in the order given."""
 
     @abstractmethod
     async def lease(
         self,
-        project: int,
+        project: ProjectId,
         worker: WorkerInfo,
         *,
         types: Sequence[str] | None,
@@ -193,21 +197,25 @@ class JobEngine(ABC):
 
     @abstractmethod
     async def heartbeat(
-        self, project: int, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
+        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
     ) -> list[Beat]:
         """Extend leases to lease_ms from now; one answer each. A job with a cancel request is extended too."""
 
     @abstractmethod
-    async def settle(self, project: int, who: Who, results: Sequence[RunResult]) -> list[Settled]:
-        """End runs; one answer each. lease_lost changes nothing but the timeline; cancelled: a cancel had won."""
+    async def settle(self, project: ProjectId, who: Who, results: Sequence[RunResult]) -> list[Settled]:
+        """End runs; one answer each. lease_lost changes nothing but the timeline; cancelled: a cancel had won.
+
+        A job's timeline keeps limits.LATE_RESULTS late results. Of one that lost its lease it keeps the first
+        limits.LATE_RESULT_BYTES, with result_bytes where that is not all; later ones are counted as `more` on the last.
+        """
 
     @abstractmethod
-    async def cancel(self, project: int, who: Who, job_id: JobId) -> Cancelled:
+    async def cancel(self, project: ProjectId, who: Who, job_id: JobId) -> Cancelled:
         """Keep a pending job from starting; ask for a processing one to end as cancelled."""
 
     @abstractmethod
     async def retry(
-        self, project: int, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
+        self, project: ProjectId, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
     ) -> Retried:
         """Put ended jobs back as pending, due now, with the whole budget; with another payload if one is given."""
 

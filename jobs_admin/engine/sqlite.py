@@ -11,6 +11,7 @@ from urllib.parse import quote
 import uuid_utils
 
 from aerodash.errors import EngineDown
+from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine import statements
 from jobs_admin.engine.contract import (
     Beat,
@@ -18,7 +19,6 @@ from jobs_admin.engine.contract import (
     Clock,
     Drift,
     JobEngine,
-    JobId,
     Leased,
     LeaseRef,
     NewJob,
@@ -83,7 +83,7 @@ class SqliteEngine(JobEngine):
         await self._wakes.close()
         await self._group.close()
 
-    async def enqueue(self, project: int, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
+    async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
         ids = [uuid_utils.uuid7() for _ in jobs]
         rows = [(id.hex, job) for id, job in zip(ids, jobs, strict=True)]
         await self._group.write(
@@ -95,7 +95,7 @@ class SqliteEngine(JobEngine):
 
     async def lease(
         self,
-        project: int,
+        project: ProjectId,
         worker: WorkerInfo,
         *,
         types: Sequence[str] | None,
@@ -125,7 +125,7 @@ class SqliteEngine(JobEngine):
 
     async def _deliverable(
         self,
-        project: int,
+        project: ProjectId,
         work: Callable[[Transaction], Leased],
         limit: int,
         is_connected: Callable[[], bool],
@@ -142,7 +142,7 @@ class SqliteEngine(JobEngine):
             return Leased(())
         return leased
 
-    def _give_back(self, project: int, commit: asyncio.Future[Leased]) -> None:
+    def _give_back(self, project: ProjectId, commit: asyncio.Future[Leased]) -> None:
         if commit.cancelled() or commit.exception() is not None or not commit.result().jobs:
             return
         leases = [LeaseRef(job.id, job.lease_token) for job in commit.result().jobs]
@@ -152,24 +152,24 @@ class SqliteEngine(JobEngine):
             given_back.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def heartbeat(
-        self, project: int, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
+        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
     ) -> list[Beat]:
         return await self._group.write(
             lambda tx: lease.heartbeat(tx, self._clock(), project, worker, leases, lease_ms), jobs=len(leases)
         )
 
-    async def settle(self, project: int, who: Who, results: Sequence[RunResult]) -> list[Settled]:
+    async def settle(self, project: ProjectId, who: Who, results: Sequence[RunResult]) -> list[Settled]:
         return await self._group.write(
             lambda tx: settle.settle(tx, self._clock(), project, who, results),
             jobs=len(results),
             size_bytes=sum(len(sent.result) + len(sent.traceback) for sent in results),
         )
 
-    async def cancel(self, project: int, who: Who, job_id: JobId) -> Cancelled:
+    async def cancel(self, project: ProjectId, who: Who, job_id: JobId) -> Cancelled:
         return await self._group.write(lambda tx: cancel.cancel(tx, self._clock(), project, who, job_id))
 
     async def retry(
-        self, project: int, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
+        self, project: ProjectId, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
     ) -> Retried:
         return await self._group.write(
             lambda tx: retry.retry(tx, self._clock(), project, who, job_ids, payload)

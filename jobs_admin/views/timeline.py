@@ -79,7 +79,10 @@ def _of_event(event: EventRow, detail: JobDetail) -> Entry:
         case "late_result":
             cause = "a cancel had won" if event.details["refused"] == "cancelled" else "its lease was over"
             title = f"Late result refused: {event.details['outcome']}"
-            return Entry(event.at, title, icon="shield-x", meta=f"{by} · {cause}; the status did not change")
+            more = f"; {event.details['more']:,} more like it came after" if event.details.get("more") else ""
+            return Entry(
+                event.at, title, icon="shield-x", meta=f"{by} · {cause}; the status did not change{more}"
+            )
         case "poisoned":
             title = f"Stopped after {event.details['crashes']} crashes in a row"
             return Entry(

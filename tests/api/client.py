@@ -97,9 +97,7 @@ class ApiClient:
 
     @staticmethod
     async def _on_engine_loop(coro: Any) -> Any:
-        engines.start()
-        assert engines._loop is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, engines._loop))
+        return await asyncio.wrap_future(engines.submit(coro))
 
 
 async def _messages(pieces: Sequence[bytes | None]) -> AsyncIterator[dict[str, Any]]:

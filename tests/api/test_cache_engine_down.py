@@ -25,11 +25,11 @@ REQUESTS = {
 
 
 @pytest.fixture
-def no_valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def no_valkey(tmp_path: Path):
     engine = ValkeyCache(f"unix://{tmp_path}/nobody.sock")
     engines.run(engine.open())
-    monkeypatch.setitem(engines._open, "cache", engine)
-    yield
+    with engines.replaced("cache", engine):
+        yield
     engines.run(engine.close())
 
 

@@ -70,7 +70,7 @@ async def test_a_flush_that_may_reach_flags_tells_both_pages_that_many_changed(
     await services.set_entry(project_id, actor, key="flag:new-ui", value=b"1")
     await facts(topics.FLAGS)
     await facts(topics.CACHE)
-    assert await services.flush(project_id, actor, prefix=prefix) == 1
+    assert (await services.flush(project_id, actor, prefix=prefix)).number == 1
     assert (await facts(topics.FLAGS))["ids"] == "many"
     assert (await facts(topics.CACHE))["ids"] == "many"
 
@@ -98,7 +98,7 @@ async def test_text_that_is_no_json_is_refused_at_every_door(project_id, actor, 
 
 async def test_space_around_a_value_is_not_kept(project_id, actor):
     await services.set_entry(project_id, actor, key="n", value=b" 41\n")
-    assert await services.increment(project_id, actor, key="n") == b"42"
+    assert (await services.increment(project_id, actor, key="n")).value == b"42"
 
 
 async def test_a_lone_surrogate_is_no_key(project_id, actor):

@@ -84,7 +84,7 @@ async def test_a_preflight_hears_that_the_database_is_away(monkeypatch) -> None:
 
     monkeypatch.setattr(keys, "_all_origins", away)
     monkeypatch.setattr(ring, "_origins", (0.0, frozenset()))
-    reply = await ApiClient().request("OPTIONS", "/v1/cache/get", headers={"origin": "https://shop.example"})
+    reply = await ApiClient().request("OPTIONS", "/v1/cache/get", headers={"origin": "https://keys.example"})
     assert (reply.status, reply.json["code"]) == (503, "INTERNAL_ERROR")
 
 
@@ -111,7 +111,7 @@ def test_revoking_a_key_is_audited_once(project, project_id, actor) -> None:
 
 
 def test_a_key_of_another_project_cannot_be_revoked(project, actor) -> None:
-    from aerodash.auth import ProjectId
+    from aerodash.ids import ProjectId
     from aerodash.models import Project
 
     other = Project.objects.create(slug=f"{project.slug}-other", name="Other")
@@ -170,8 +170,8 @@ async def test_keys_work_again_once_the_database_is_back(api_key) -> None:
     assert (await ring.principal(api_key)).label == "key test"
     ring._threads.submit(break_connection).result()
     with pytest.raises(EngineDown):
-        await ring.knows_origin("https://shop.example")
-    assert await ring.knows_origin("https://shop.example") is False
+        await ring.knows_origin("https://keys.example")
+    assert await ring.knows_origin("https://keys.example") is False
     ring._threads.submit(lambda: connection.close()).result()
 
 
@@ -181,11 +181,11 @@ async def test_many_preflights_ask_the_database_once(monkeypatch) -> None:
     def origins() -> frozenset[str]:
         asked.append(1)
         time.sleep(0.1)  # so that the others come while the first one waits
-        return frozenset({"https://shop.example"})
+        return frozenset({"https://keys.example"})
 
     monkeypatch.setattr(keys, "_all_origins", origins)
     ring = keys.KeyRing()
-    answers = await asyncio.gather(*(ring.knows_origin("https://shop.example") for _ in range(5)))
+    answers = await asyncio.gather(*(ring.knows_origin("https://keys.example") for _ in range(5)))
     assert answers == [True] * 5
     assert len(asked) == 1
 

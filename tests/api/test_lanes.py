@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 
@@ -77,20 +78,16 @@ def lanes(project) -> tuple[ApiClient, ApiClient]:
 def same(a: Reply, b: Reply) -> None:
     assert a.status == b.status
     assert _without_epoch(a.headers) == _without_epoch(b.headers)
-    assert _without_epoch(a.body.decode()) == _without_epoch(b.body.decode())
+    assert _REVISION.sub(rb"\1E.\2", a.body) == _REVISION.sub(rb"\1E.\2", b.body)
 
 
-def _without_epoch(thing):
-    """A revision's epoch is random for each project: leave only its number."""
-    if isinstance(thing, dict):
-        return {
-            k: _without_epoch(v) if k == "x-aerodash-revision" else v
-            for k, v in thing.items()
-            if k != "content-length"
-        }
-    import re
+_REVISION = re.compile(rb'("revision":")[0-9a-z]+\.(\d+)')
+"""A revision's epoch is random for each project (and always as long): only its number is compared."""
 
-    return re.sub(r"[0-9a-zA-Z]+\.(\d+)", r"E.\1", thing) if "evision" in thing or "." in thing else thing
+
+def _without_epoch(headers: dict[str, str]) -> dict[str, str]:
+    revision = headers.get("x-aerodash-revision", "")
+    return headers | {"x-aerodash-revision": revision.partition(".")[2]}
 
 
 async def test_a_session_of_good_requests_is_answered_alike(lanes) -> None:

@@ -60,6 +60,21 @@ async def test_a_page_ends_early_before_it_holds_too_much_payload(api, monkeypat
     assert pages == [[ids[3]], [ids[2], ids[1]], [ids[0]]]
 
 
+async def test_results_and_tracebacks_fill_a_page_as_payloads_do(api, monkeypatch):
+    for _ in range(3):
+        await enqueue(api, maxRetries=0)
+    done, failed, waiting = await lease(api)
+    await settle(api, done, result="x" * 1_998)
+    await settle(api, failed, "failed", error={"type": "E", "traceback": "x" * 1_990})
+    monkeypatch.setattr(jobs_api, "PAGE_BYTES", 2_000)
+    pages, cursor = [], None
+    while cursor is not None or not pages:
+        reply = (await api.post(PATH, {"cursor": cursor})).json
+        pages.append([job["id"] for job in reply["jobs"]])
+        cursor = reply.get("cursor")
+    assert pages == [[waiting["id"], failed["id"]], [done["id"]]]
+
+
 @pytest.mark.parametrize("word", ["scheduled", "retrying", "cancelling"])
 async def test_filters_by_the_finer_words(api, word):
     expected = {

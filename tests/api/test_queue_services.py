@@ -7,8 +7,9 @@ import pytest
 
 from aerodash.auth import Scope
 from aerodash.errors import InvalidInput, NotAllowed
+from aerodash.ids import JobId
 from jobs_admin import keeper, queries, services
-from jobs_admin.services import JobId, LeaseRef, RunResult, WorkerInfo
+from jobs_admin.services import LeaseRef, RunResult, WorkerInfo
 
 WORKER = WorkerInfo("w-1", "host-a", 41, "1.0")
 
@@ -135,8 +136,55 @@ async def test_a_lease_knows_its_own_bounds(project_id, actor):
         with pytest.raises(InvalidInput):
             await lease(project_id, actor, **bad)
     refs = [LeaseRef(JobId("x"), "y")] * 1001
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refused:
         await services.heartbeat(project_id, actor, worker=WORKER, leases=refs, lease_s=30)
+    assert (refused.value.reason, refused.value.details["limit"]) == ("too_many", 1000)
+
+
+@pytest.mark.parametrize(
+    ("worker", "reason"),
+    [
+        (WorkerInfo(""), "missing"),
+        (WorkerInfo("w" * 65), "too_long"),
+        (WorkerInfo("w", "h" * 129), "too_long"),
+        (WorkerInfo("w", version="v" * 65), "too_long"),
+        (WorkerInfo("w", pid=-1), "out_of_range"),
+    ],
+)
+async def test_a_worker_is_checked_by_the_verbs(project_id, actor, worker, reason):
+    for call in (
+        lease(project_id, actor, worker=worker),
+        services.heartbeat(project_id, actor, worker=worker, leases=[], lease_s=30),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            await call
+        assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"lease_token": ""}, "missing"),
+        ({"lease_token": "t" * 65}, "too_long"),
+        ({"result": "1" * (1024 * 1024 + 1)}, "result_too_large"),
+        ({"error_type": "é" * 129}, "too_long"),
+        ({"retry_after_ms": -1}, "out_of_range"),
+        ({"retry_after_ms": 11 * 365 * 24 * 3600 * 1000}, "out_of_range"),
+    ],
+)
+async def test_a_result_is_checked_by_the_verb(project_id, actor, said, reason):
+    sent = RunResult(**{"job_id": JobId("x"), "lease_token": "t", "outcome": "failed", **said})
+    with pytest.raises(InvalidInput) as refused:
+        await services.settle(project_id, actor, results=[sent])
+    assert refused.value.reason == reason
+
+
+async def test_numbers_of_things_are_too_many_or_missing(project_id, actor):
+    spec = services.JobSpec("t", b"1")
+    for jobs, reason in (([], "missing"), ([spec] * 10_001, "too_many")):
+        with pytest.raises(InvalidInput) as refused:
+            await services.enqueue_many(project_id, actor, jobs=jobs)
+        assert refused.value.reason == reason
 
 
 async def test_concurrent_callers_from_any_loop_share_the_engine(project_id, actor):

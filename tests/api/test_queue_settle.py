@@ -74,8 +74,8 @@ async def test_the_same_settle_again_is_refused(api):
         ({"leaseToken": None}, "results[0].leaseToken"),
         ({"retryAfterSeconds": -1}, "results[0].retryAfterSeconds"),
         ({"result": "x" * (1024 * 1024)}, "results[0].result"),
-        ({"outcome": "failed", "error": {"message": "x" * 8193}}, "results[0].error.message"),
-        ({"outcome": "failed", "error": {"traceback": "x" * 65537}}, "results[0].error.traceback"),
+        ({"leaseToken": "x" * 65}, "results[0].leaseToken"),
+        ({"outcome": "failed", "error": {"type": "é" * 200}}, "results[0].error.type"),
         ({"outcome": "failed", "error": "no"}, "results[0].error"),
     ],
 )
@@ -88,6 +88,26 @@ async def test_bad_input_is_refused_and_ends_nothing(api, change, field):
     if field != "results[0].error":
         refused(reply, field)
     assert (await record(api, job["id"]))["status"] == "processing"
+
+
+async def test_an_over_long_error_is_cut_and_refuses_no_result_of_the_call(api):
+    for _ in range(2):
+        await enqueue(api, maxRetries=0)
+    failed, fine = await lease(api)
+    error = {"type": "E", "message": "m" + "é" * 5000, "traceback": "first" + "x" * 70_000 + "last"}
+    results = [
+        {"jobId": failed["id"], "leaseToken": failed["leaseToken"], "outcome": "failed", "error": error},
+        {"jobId": fine["id"], "leaseToken": fine["leaseToken"], "outcome": "completed"},
+    ]
+    reply = await api.post(PATH, {"results": results})
+    assert [result["outcome"] for result in reply.json["results"]] == ["accepted", "accepted"]
+
+    kept = (await record(api, failed["id"]))["errorDetails"]
+    assert kept["message"].startswith("méé")
+    assert kept["message"].endswith("(cut: it had 10001 bytes)")
+    assert kept["traceback"].startswith("firstx")
+    assert kept["traceback"].endswith("xlast")
+    assert "cut here: it had 70009 bytes" in kept["traceback"]
 
 
 @pytest.mark.parametrize("result", [b"1e999", b'"\xff"'])

@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings
 
 from aerodash import demo, engines, first_start, keys
-from aerodash.auth import ProjectId, Role
+from aerodash.auth import Role
 from aerodash.cli.main import main
+from aerodash.ids import ProjectId
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
 from cache_admin import queries, services
 from jobs_admin.models import Job

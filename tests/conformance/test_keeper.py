@@ -76,8 +76,7 @@ class _Running:
             self.runs[name] = self.runs.get(name, 0) + 1
 
         keeper = Keeper([(f"count.{name}", 0.01, count), *more])
-        assert engines._loop is not None
-        future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeper.run(), engines._loop))
+        future = asyncio.wrap_future(engines.submit(keeper.run()))
         self._started.append((keeper, future))
         return self._started[-1]
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 from aerodash.realtime.publish import IDS_MAX, Feed, publish
 
 SHOP, OTHER = ProjectId(1), ProjectId(2)
@@ -155,9 +155,8 @@ async def test_publish_from_another_thread_arrives() -> None:
     assert wire.facts[0]["ids"] == ["a"]
 
 
-def test_publish_without_an_engine_loop_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publish_without_an_engine_loop_is_no_error() -> None:
     from aerodash import engines
 
-    monkeypatch.delitem(engines._open, "feed", raising=False)
-
-    publish(SHOP, "jobs", ["a"])
+    with engines.replaced("feed", None):
+        publish(SHOP, "jobs", ["a"])

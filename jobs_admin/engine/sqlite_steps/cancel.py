@@ -1,11 +1,12 @@
 """Jobs that nobody wants any more."""
 
-from jobs_admin.engine.contract import Cancelled, JobId, Who
+from aerodash.ids import JobId, ProjectId
+from jobs_admin.engine.contract import Cancelled, Who
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import keep_event, stored
 
 
-def cancel(tx: Transaction, now: int, project: int, who: Who, job_id: JobId) -> Cancelled:
+def cancel(tx: Transaction, now: int, project: ProjectId, who: Who, job_id: JobId) -> Cancelled:
     id = stored(job_id)
     who_and_when = {"id": id, "project": project, "now": now, "by": who.label}
     if row := tx.row("cancel_pending", **who_and_when):

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from aerodash.ids import ProjectId
 from jobs_admin.engine.contract import NewJob, Who
 from jobs_admin.engine.grouping import Transaction
 
 
-def enqueue(tx: Transaction, now: int, project: int, who: Who, jobs: Sequence[tuple[str, NewJob]]) -> None:
+def enqueue(
+    tx: Transaction, now: int, project: ProjectId, who: Who, jobs: Sequence[tuple[str, NewJob]]
+) -> None:
     tx.many(
         "enqueue",
         (

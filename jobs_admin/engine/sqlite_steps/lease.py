@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from aerodash import limits
+from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine import rules
-from jobs_admin.engine.contract import Beat, JobId, Leased, LeasedJob, LeaseRef, WorkerInfo
+from jobs_admin.engine.contract import Beat, Leased, LeasedJob, LeaseRef, WorkerInfo
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import shown, stored
 
@@ -18,7 +19,7 @@ LEASE_BYTES = 32 * 1024 * 1024
 def lease(
     tx: Transaction,
     now: int,
-    project: int,
+    project: ProjectId,
     worker: WorkerInfo,
     types: Sequence[str] | None,
     limit: int,
@@ -67,7 +68,9 @@ def _first_fitting(tx: Transaction, rowids: list[int]) -> list[int]:
     return rowids[: max(fitting, 1)]
 
 
-def _lanes(tx: Transaction, project: int, types: Sequence[str] | None) -> Iterator[tuple[str, int, int]]:
+def _lanes(
+    tx: Transaction, project: ProjectId, types: Sequence[str] | None
+) -> Iterator[tuple[str, int, int]]:
     """Type, priority and first due time of every lane that has pending jobs and may be leased from."""
     paused = {name for (name,) in tx.rows("paused", project=project)}
     for type in _types(tx, project) if types is None else set(types):
@@ -79,7 +82,7 @@ def _lanes(tx: Transaction, project: int, types: Sequence[str] | None) -> Iterat
             yield type, priority, first_due_at_ms
 
 
-def _types(tx: Transaction, project: int) -> Iterator[str]:
+def _types(tx: Transaction, project: ProjectId) -> Iterator[str]:
     type = ""
     while found := tx.row("type_next", project=project, type=type):
         (type,) = found
@@ -87,13 +90,18 @@ def _types(tx: Transaction, project: int) -> Iterator[str]:
 
 
 def heartbeat(
-    tx: Transaction, now: int, project: int, worker: WorkerInfo, leases: Sequence[LeaseRef], lease_ms: int
+    tx: Transaction,
+    now: int,
+    project: ProjectId,
+    worker: WorkerInfo,
+    leases: Sequence[LeaseRef],
+    lease_ms: int,
 ) -> list[Beat]:
     note_worker(tx, now, project, worker)
     return [_beat(tx, now, project, lease, lease_ms) for lease in leases]
 
 
-def _beat(tx: Transaction, now: int, project: int, lease: LeaseRef, lease_ms: int) -> Beat:
+def _beat(tx: Transaction, now: int, project: ProjectId, lease: LeaseRef, lease_ms: int) -> Beat:
     id = stored(lease.job_id)
     row = tx.row("heartbeat", id=id, project=project, token=lease.lease_token, expires=now + lease_ms)
     if row is None:
@@ -101,7 +109,7 @@ def _beat(tx: Transaction, now: int, project: int, lease: LeaseRef, lease_ms: in
     return "extended" if row[0] is None else "cancel_requested"
 
 
-def note_worker(tx: Transaction, now: int, project: int, worker: WorkerInfo) -> None:
+def note_worker(tx: Transaction, now: int, project: ProjectId, worker: WorkerInfo) -> None:
     tx.change(
         "worker",
         project=project,

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from jobs_admin.engine.contract import JobId, Refusal, Retried, Who
+from aerodash.ids import JobId, ProjectId
+from jobs_admin.engine.contract import Refusal, Retried, Who
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import keep_event, stored
 
 
 def retry(
-    tx: Transaction, now: int, project: int, who: Who, job_ids: Sequence[JobId], payload: str | None
+    tx: Transaction, now: int, project: ProjectId, who: Who, job_ids: Sequence[JobId], payload: str | None
 ) -> Retried:
     done: list[JobId] = []
     refused: dict[str, Refusal] = {}
@@ -23,7 +24,9 @@ def retry(
     return Retried(tuple(done), refused)
 
 
-def _retry(tx: Transaction, now: int, project: int, who: Who, id: str, payload: str | None) -> Refusal | None:
+def _retry(
+    tx: Transaction, now: int, project: ProjectId, who: Who, id: str, payload: str | None
+) -> Refusal | None:
     row = tx.row("status", id=id, project=project)
     if row is None:
         return "not_found"

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from aerodash.ids import ProjectId
 from jobs_admin.engine.contract import RunResult, Who
 from jobs_admin.engine.grouping import Transaction
 
@@ -12,7 +13,7 @@ class Run:
     """The columns of run.sql."""
 
     id: str
-    project: int
+    project: ProjectId
     type: str
     status: str
     run: int

@@ -2,18 +2,24 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+from aerodash import limits
+from aerodash.ids import ProjectId
 from jobs_admin.engine import rules
 from jobs_admin.engine.contract import LeaseRef, RunResult, Settled, Who
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import Run, keep_attempt, keep_event, stored
 
 
-def settle(tx: Transaction, now: int, project: int, who: Who, results: Sequence[RunResult]) -> list[Settled]:
+def settle(
+    tx: Transaction, now: int, project: ProjectId, who: Who, results: Sequence[RunResult]
+) -> list[Settled]:
     return [_settle(tx, now, project, who, result) for result in results]
 
 
-def _settle(tx: Transaction, now: int, project: int, who: Who, sent: RunResult) -> Settled:
+def _settle(tx: Transaction, now: int, project: ProjectId, who: Who, sent: RunResult) -> Settled:
     id = stored(sent.job_id)
     if sent.outcome == "completed" and _complete(tx, now, project, id, sent):
         return "accepted"
@@ -32,11 +38,16 @@ def _settle(tx: Transaction, now: int, project: int, who: Who, sent: RunResult) 
         if sent.outcome != "released":
             keep_event(tx, now, id, run.run, who, "late_result", refused="cancelled", **_said(sent))
         return "cancelled"
-    keep_event(tx, now, id, run.run, who, "late_result", refused="lease_lost", **_said(sent))
+    # Whoever has an old token may send it again and again.
+    if not tx.change("late_again", id=id, kept=limits.LATE_RESULTS):
+        said = _said(replace(sent, result=_cut(sent.result)))
+        if (size := len(sent.result.encode())) > limits.LATE_RESULT_BYTES:
+            said["result_bytes"] = size
+        keep_event(tx, now, id, run.run, who, "late_result", refused="lease_lost", **said)
     return "lease_lost"
 
 
-def _complete(tx: Transaction, now: int, project: int, id: str, sent: RunResult) -> bool:
+def _complete(tx: Transaction, now: int, project: ProjectId, id: str, sent: RunResult) -> bool:
     """The usual end of a run, without reading the job first."""
     row = tx.row(
         "settle_completed", id=id, project=project, token=sent.lease_token, now=now, result=sent.result
@@ -105,7 +116,7 @@ def _release(tx: Transaction, now: int, run: Run, token: str) -> bool:
     return True
 
 
-def release(tx: Transaction, now: int, project: int, leases: Sequence[LeaseRef]) -> None:
+def release(tx: Transaction, now: int, project: ProjectId, leases: Sequence[LeaseRef]) -> None:
     """Take back jobs whose worker went before it could be told of them."""
     for lease in leases:
         row = tx.row("run", id=stored(lease.job_id), project=project)
@@ -113,7 +124,12 @@ def release(tx: Transaction, now: int, project: int, leases: Sequence[LeaseRef])
             _release(tx, now, Run(*row), lease.lease_token)
 
 
-def _said(sent: RunResult) -> dict[str, object]:
+def _cut(result: str) -> str:
+    """The beginning of a result that the timeline keeps; half a character at the cut goes."""
+    return result.encode()[: limits.LATE_RESULT_BYTES].decode(errors="ignore")
+
+
+def _said(sent: RunResult) -> dict[str, Any]:
     """What a refused worker sent, for the timeline."""
     said = {
         "outcome": sent.outcome,

@@ -2,8 +2,9 @@
 
 import random
 
+from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine import rules
-from jobs_admin.engine.contract import JobId, RunResult, Swept, Who
+from jobs_admin.engine.contract import RunResult, Swept, Who
 from jobs_admin.engine.grouping import Transaction
 from jobs_admin.engine.sqlite_steps.rows import Run, keep_attempt, keep_event, shown
 
@@ -12,7 +13,7 @@ SYSTEM = Who(kind="system", id="system", label="AeroDash", door="keeper")
 
 def sweep(tx: Transaction, now: int, limit: int) -> Swept:
     rows = tx.rows("expired", now=now, limit=limit)
-    changed: dict[int, list[JobId]] = {}
+    changed: dict[ProjectId, list[JobId]] = {}
     for row in rows:
         run = Run(*row)
         if _expire(tx, now, run):

@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 from django.conf import settings
 
-from aerodash.auth import ProjectId
+from aerodash.ids import ProjectId
 from cache_admin.engine.contract import CacheEngine
 from cache_admin.engine.valkey import ValkeyCache
 

@@ -12,9 +12,9 @@ import pytest
 import redis.asyncio
 
 from aerodash import embedded
-from aerodash.auth import ProjectId
 from aerodash.errors import EngineDown
-from cache_admin.engine import batching
+from aerodash.ids import ProjectId
+from cache_admin.engine import commands
 from cache_admin.engine.contract import NewEntry
 from cache_admin.engine.valkey import ValkeyCache
 
@@ -157,7 +157,7 @@ async def test_a_full_memory_refuses_writes_whole_and_lets_deletes_through(serve
 async def test_a_full_queue_is_refused_as_overloaded(
     server: embedded.Embedded, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(batching, "WAITING_MAX", 20)
+    monkeypatch.setattr(commands, "WAITING_MAX", 20)
     async with opened(server.url) as engine:
         await engine.set(P, NewEntry("k", b"1"))
         outcomes = await asyncio.gather(*(engine.get(P, "k") for _ in range(50)), return_exceptions=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from aerodash.ids import JobId
 from jobs_admin.engine.contract import (
     JobEngine,
-    JobId,
     LeasedJob,
     LeaseRef,
     NewJob,

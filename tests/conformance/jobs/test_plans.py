@@ -19,6 +19,7 @@ USES = {
     "lease": "INTEGER PRIMARY KEY (rowid=?)",
     "payload_sizes": "INTEGER PRIMARY KEY (rowid=?)",
     "expired": "INDEX job_lease_expiry (lease_expires_at_ms<?)",
+    "late_again": "INDEX event_of_job (job_id=?)",
     "drift": "COVERING INDEX job_by_type",
     "paused": "INDEX sqlite_autoindex_jobs_admin_jobtype_1 (project_id=?)",
     **{

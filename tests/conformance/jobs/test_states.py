@@ -6,7 +6,8 @@ import json
 import pytest
 
 from aerodash.errors import EngineDown
-from jobs_admin.engine.contract import JobId, LeaseRef, NewJob, RunResult
+from aerodash.ids import JobId
+from jobs_admin.engine.contract import LeaseRef, NewJob, RunResult
 from tests.conformance.jobs.conftest import APP, LEASE_S, OTHER, WORKER, Queue
 
 UNKNOWN = JobId("01900000-0000-7000-8000-000000000000")
@@ -268,6 +269,33 @@ async def test_settle_after_a_lost_lease_is_refused_and_kept_on_the_timeline(que
     assert await queue.settle(fast, result='"in time"') == "accepted"
     assert queue.store.job(slow.id)["result"] == '"in time"'
     assert queue.outcomes(slow.id) == ["lease_expired", "completed"]
+
+
+async def test_of_late_results_the_timeline_keeps_twenty_and_counts_the_others(queue: Queue):
+    slow = await queue.leased()
+    await queue.expire()
+    for number in range(23):
+        assert await queue.settle(slow, result=str(number)) == "lease_lost"
+
+    said = [json.loads(event["details"]) for event in queue.store.events(slow.id)]
+    assert [late["result"] for late in said] == [str(number) for number in range(20)]
+    assert [late["more"] for late in said if "more" in late] == [3]
+    assert said[-1]["more"] == 3
+
+    other = await queue.leased()
+    assert other.id == slow.id
+    assert await queue.settle(other, result='"in time"') == "accepted"
+
+
+async def test_of_a_large_late_result_the_beginning_and_the_size_are_kept(queue: Queue):
+    slow = await queue.leased()
+    await queue.expire()
+    assert await queue.settle(slow, result='"' + "é" * 500_000 + '"') == "lease_lost"
+
+    [event] = queue.store.events(slow.id)
+    said = json.loads(event["details"])
+    assert said["result"] == '"' + "é" * 4095
+    assert said["result_bytes"] == 1_000_002
 
 
 async def test_settle_of_an_unknown_job_or_of_another_project_is_refused(queue: Queue):

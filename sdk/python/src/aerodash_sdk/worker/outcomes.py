@@ -7,7 +7,7 @@ from aerodash_sdk.core.errors import InvalidInput
 from aerodash_sdk.core.json_text import encode
 from aerodash_sdk.core.records import JobError, Settlement
 
-# The server refuses more; the end of a traceback says most.
+# The server would cut more; the end of a traceback says most.
 TYPE_CHARS = 100
 MESSAGE_CHARS = 2_000
 TRACEBACK_CHARS = 16_000

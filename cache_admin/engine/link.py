@@ -1,7 +1,5 @@
-"""One pipelined connection to the store, shared by every caller of the process.
+"""One pipelined connection to the store, shared by every caller of the process: how it is made, used, lost and made again.
 
-Commands that arrive while a pipeline is in flight go out together with the next one, and the reads of one project
-become one script call: at load, a round trip and its cost on both sides are shared by hundreds of callers.
 A lost connection fails what was sent on it (whether a write happened is then unknown), is noticed at once even when
 idle, and is made again by itself. Source: architecture, decisions 1 and 4.
 """
@@ -20,9 +18,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from aerodash.auth import ProjectId
 from aerodash.errors import EngineDown
+from aerodash.ids import ProjectId
 from cache_admin.engine import scripts
+from cache_admin.engine.commands import Command, Read, Waiting
 from cache_admin.engine.scripts import Script
 
 TIMEOUT_S = 0.8
@@ -30,12 +29,6 @@ TICK_S = 0.1
 SEND_BYTES_PER_S = 8 * 1024 * 1024
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 0.5
-
-WAITING_MAX = 10_000
-WAITING_BYTES_MAX = 128 * 1024 * 1024
-PIPELINE_COMMANDS = 1000
-PIPELINE_BYTES = 4 * 1024 * 1024
-READ_KEYS = 500
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +52,8 @@ class Link:
             retry=Retry(NoBackoff(), 0),
         )
         self._timeout_s = timeout_s
-        self._waiting: deque[_Command] = deque()
-        self._reads: dict[ProjectId, list[_Read]] = {}
-        self._waiting_number = 0
-        self._waiting_bytes = 0
-        self._in_flight: deque[_Command] = deque()
-        self._wake = asyncio.Event()
+        self._waiting = Waiting()
+        self._in_flight: deque[Command] = deque()
         self._answered = asyncio.Event()
         self._heard = False
         self._silent_ticks = 0
@@ -83,7 +72,7 @@ class Link:
         """Let what is queued be answered (or fail, within the timeout), then hang up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self._timeout_s):
-                while self._waiting_number or self._in_flight:
+                while self._waiting or self._in_flight:
                     self._answered.clear()
                     await self._answered.wait()
         if self._runner is not None:
@@ -96,52 +85,27 @@ class Link:
 
     async def eval(self, script: Script, keys: Sequence[bytes], *args: bytes | str | int) -> Any:
         """Run a script and give its reply. The connection's epoch goes in front of the arguments."""
-        command = _Command(self._loop.create_future(), script, keys, args)
-        self._admit(command.size_bytes)
-        self._waiting.append(command)
-        return await command.future
+        return await self._sent(Command(self._loop.create_future(), script, keys, args))
 
     async def command(self, *parts: bytes | str | int) -> Any:
         """Run a plain command and give its reply."""
-        command = _Command(self._loop.create_future(), None, (), parts)
-        self._admit(0)
-        self._waiting.append(command)
-        return await command.future
+        return await self._sent(Command(self._loop.create_future(), None, (), parts))
 
     async def read(self, project: ProjectId, names: Sequence[bytes], *, look_for: bool = False) -> list[Any]:
         """Per entry hash its [value, metadata, expiry, revision], or with look_for 1 or 0 for whether it exists."""
-        read = _Read(self._loop.create_future(), names, look_for)
-        self._admit(0)
-        self._reads.setdefault(project, []).append(read)
+        read = Read(self._loop.create_future(), names, look_for)
+        self._check_up()
+        self._waiting.add_read(project, read)
         return await read.future
 
-    def _admit(self, size_bytes: int) -> None:
+    async def _sent(self, command: Command) -> Any:
+        self._check_up()
+        self._waiting.add(command)
+        return await command.future
+
+    def _check_up(self) -> None:
         if self._down is not None:
             raise EngineDown(self._down)
-        if self._waiting_number >= WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
-            raise EngineDown(
-                "Too many cache requests wait for Valkey; try again shortly.", reason="overloaded"
-            )
-        self._waiting_number += 1
-        self._waiting_bytes += size_bytes
-        self._wake.set()
-
-    def _take(self) -> "list[_Command]":
-        """The next pipeline: all reads, and as many commands as make a reasonable one."""
-        batch: list[_Command] = []
-        size_bytes = 0
-        while self._waiting and len(batch) < PIPELINE_COMMANDS and size_bytes < PIPELINE_BYTES:
-            command = self._waiting.popleft()
-            size_bytes += command.size_bytes
-            batch.append(command)
-        self._waiting_number -= len(batch)
-        self._waiting_bytes = max(0, self._waiting_bytes - size_bytes)
-        for reads in self._reads.values():
-            self._waiting_number -= len(reads)
-            batch += _grouped(reads)
-        self._reads.clear()
-        self._grace_s = size_bytes / SEND_BYTES_PER_S
-        return batch
 
     async def _run(self) -> None:
         """Connect, serve until the connection is lost, and again."""
@@ -199,14 +163,16 @@ class Link:
             if self._stalled:  # what is queued has waited as long as what was sent
                 self._fail_all("Valkey does not answer.", "engine_down")
             else:
-                self._fail(self._in_flight, "The connection to Valkey was lost.", "engine_down")
+                self._fail_in_flight("The connection to Valkey was lost.", "engine_down")
 
     async def _send_all(self, connection: AbstractConnection, epoch: bytes) -> None:
-        self._wake.set()
+        self._waiting.arrived.set()
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._take():
+            await self._waiting.arrived.wait()
+            self._waiting.arrived.clear()
+            while self._waiting:
+                batch, size_bytes = self._waiting.take()
+                self._grace_s = size_bytes / SEND_BYTES_PER_S
                 self._in_flight.extend(batch)
                 self._answered.clear()
                 self._silent_ticks = 0
@@ -230,10 +196,8 @@ class Link:
             command = self._in_flight.popleft()
             if isinstance(reply, NoScriptError) and command.script is not None and not command.is_retry:
                 command.is_retry = True
-                load = _Command(self._loop.create_future(), None, (), ("SCRIPT", "LOAD", command.script.text))
-                self._waiting.extendleft((command, load))
-                self._waiting_number += 2
-                self._wake.set()
+                load = Command(self._loop.create_future(), None, (), ("SCRIPT", "LOAD", command.script.text))
+                self._waiting.put_in_front(load, command)
             elif isinstance(reply, ResponseError):
                 command.fail(_engine_down(reply))
             else:
@@ -263,97 +227,18 @@ class Link:
         self._loop.create_task(self._connection.disconnect(nowait=True))
 
     def _fail_all(self, message: str, reason: str) -> None:
-        self._fail(self._in_flight, message, reason)
-        self._fail(self._waiting, message, reason)
-        for reads in self._reads.values():
-            self._fail(reads, message, reason)
-        self._reads.clear()
-        self._waiting_number = self._waiting_bytes = 0
+        self._fail(self._waiting.empty(), message, reason)
+        self._fail_in_flight(message, reason)
 
-    def _fail(self, commands: "deque[_Command] | list[_Read]", message: str, reason: str) -> None:
+    def _fail_in_flight(self, message: str, reason: str) -> None:
+        sent = list(self._in_flight)
+        self._in_flight.clear()
+        self._fail(sent, message, reason)
+
+    def _fail(self, commands: Iterable[Command | Read], message: str, reason: str) -> None:
         for command in commands:
             command.fail(EngineDown(message, reason=reason))
-        commands.clear()
         self._answered.set()
-
-
-class _Read:
-    """One caller's read of entries in one project."""
-
-    __slots__ = ("future", "look_for", "names")
-
-    def __init__(self, future: asyncio.Future[Any], names: Sequence[bytes], look_for: bool) -> None:
-        self.future = future
-        self.names = names
-        self.look_for = look_for
-
-    def fail(self, exc: EngineDown) -> None:
-        if not self.future.done():
-            self.future.set_exception(exc)
-
-
-class _Command:
-    """One command of a pipeline and who waits for its reply."""
-
-    __slots__ = ("args", "future", "is_retry", "keys", "script", "size_bytes")
-
-    def __init__(
-        self,
-        future: asyncio.Future[Any],
-        script: Script | None,
-        keys: Sequence[bytes],
-        args: Sequence[bytes | str | int],
-    ) -> None:
-        self.future = future
-        self.script = script
-        self.keys = keys
-        self.args = args
-        self.is_retry = False
-        self.size_bytes = sum(len(arg) for arg in args if isinstance(arg, (bytes, str)))
-
-    def parts(self, epoch: bytes) -> tuple[bytes | str | int, ...]:
-        if self.script is None:
-            return tuple(self.args)
-        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, epoch, *self.args)
-
-    def resolve(self, reply: Any) -> None:
-        if not self.future.done():  # its caller may have left
-            self.future.set_result(reply)
-
-    def fail(self, exc: EngineDown) -> None:
-        if not self.future.done():
-            self.future.set_exception(exc)
-
-
-class _ReadGroup(_Command):
-    """The reads of one project in one script call; a key that several want is read once."""
-
-    __slots__ = ("_at", "_reads")
-
-    def __init__(self, reads: Sequence[_Read]) -> None:
-        to_read: dict[bytes, int] = {}
-        to_find: dict[bytes, int] = {}
-        for read in reads:
-            names = to_find if read.look_for else to_read
-            for name in read.names:
-                names.setdefault(name, len(names))
-        self._reads = reads
-        self._at = (to_read, to_find)
-        super().__init__(reads[0].future, scripts.READ, (*to_read, *to_find), (len(to_read),))
-
-    def resolve(self, reply: list[Any]) -> None:
-        to_read, to_find = self._at
-        for read in self._reads:
-            if read.future.done():
-                continue
-            if read.look_for:
-                read.future.set_result([reply[len(to_read) + to_find[name]] for name in read.names])
-            else:
-                read.future.set_result([reply[to_read[name]] for name in read.names])
-
-    def fail(self, exc: EngineDown) -> None:
-        for read in self._reads:
-            read.fail(EngineDown(exc.message, reason=exc.reason))
 
 
 def _parser_that_tells(on_data: Callable[[], None]) -> type[DefaultParser]:  # type: ignore[valid-type]
@@ -378,20 +263,6 @@ async def _greet(connection: AbstractConnection) -> bytes:
         await connection.read_response()
     fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
     return fields[b"run_id"][:8]
-
-
-def _grouped(reads: list[_Read]) -> Iterable[_ReadGroup]:
-    """Groups of about READ_KEYS keys: one script must not hold the store up for long."""
-    group: list[_Read] = []
-    size = 0
-    for read in reads:
-        if group and size + len(read.names) > READ_KEYS:
-            yield _ReadGroup(group)
-            group, size = [], 0
-        group.append(read)
-        size += len(read.names)
-    if group:
-        yield _ReadGroup(group)
 
 
 def _why_down(exc: Exception) -> str:
