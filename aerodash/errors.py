@@ -58,6 +58,15 @@ class Reason(enum.StrEnum):
     UNKNOWN_STATUS = "unknown_status"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     RESULT_TOO_LARGE = "result_too_large"
+    INVALID_TEXT = "invalid_text"
+    CONFLICTING_TIMES = "conflicting_times"
+    UNKNOWN_BATCH = "unknown_batch"
+    BATCH_SEALED = "batch_sealed"
+    UNIQUE_TAKEN = "unique_taken"
+    UNKNOWN_SCHEDULE = "unknown_schedule"
+    UNKNOWN_TIMEZONE = "unknown_timezone"
+    INVALID_CRON = "invalid_cron"
+    INVALID_SETTINGS = "invalid_settings"
     # Where to and by whom.
     UNKNOWN_ROUTE = "unknown_route"
     WRONG_METHOD = "wrong_method"
@@ -83,6 +92,7 @@ class Reason(enum.StrEnum):
     DATABASE_READ_ONLY = "database_read_only"
     DATABASE_DAMAGED = "database_damaged"
     DATABASE_ERROR = "database_error"
+    OUTCOME_UNKNOWN = "outcome_unknown"
     DISK_FULL = "disk_full"
     DISK_ERROR = "disk_error"
     # Commands that cannot start.
@@ -186,6 +196,15 @@ class EngineDown(AeroDashError):
     def __init__(self, message: str, *, retry_after_s: int = 1, reason: str = "", **details: object) -> None:
         super().__init__(message, reason=reason, **details)  # type: ignore[arg-type]
         self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(EngineDown):
+    """The connection to the database was lost while it committed: whether the change was made is not known.
+
+    Of every other EngineDown nothing was written, so that a caller may send it again; here only what may be done twice.
+    """
+
+    reason = "outcome_unknown"
 
 
 class CannotStart(AeroDashError):

@@ -26,6 +26,14 @@ JOBS_PER_PAGE = 200
 MAX_RETRIES = 1000
 DELAY_MAX_S = 10 * 365 * 24 * 3600
 PRIORITY_MAX = 9
+UNIQUE_KEY_CHARS = 256
+"""Of unique keys, idempotency keys and partition keys: characters, of which none is NUL (PostgreSQL keeps none)."""
+TAGS = 20
+TAG_CHARS = 64
+TIMEOUT_MAX_S = 7 * 24 * 3600
+RETRY_DELAYS = 100
+TRACEPARENT_PATTERN = r"^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
+"""W3C Trace Context, section 3.2: a version, a trace id, a parent id and flags."""
 LEASE_JOBS = 1000
 LEASE_TYPES = 1000
 LEASE_TOKEN_CHARS = 64
@@ -42,6 +50,34 @@ ERROR_TYPE_BYTES = 256
 ERROR_MESSAGE_BYTES = 8 * 1024
 TRACEBACK_BYTES = 64 * 1024
 """Over these two a message and a traceback are cut, visibly, and not refused: the result of a run is worth more."""
+PROGRESS_REPORTS = 1000
+PROGRESS_MESSAGE_BYTES = 1024
+REPORT_LINES = 100
+LOG_LINE_BYTES = 4 * 1024
+"""Over these two bounds in bytes a handler's message and line are cut, visibly."""
+LOG_LINES = 1000
+"""Of a job's log: later lines are counted, not kept."""
+LOG_LINES_PER_PAGE = 1000
+BEGUN_JOBS = 10_000
+LOST_REASON_BYTES = 1024
+REFUSED_RETRIES = 1000
+"""Listed in one answer; the others are counted."""
 LATE_RESULTS = 20
 LATE_RESULT_BYTES = 8 * 1024
 """What a job's timeline keeps of results that came after their lease: so many, and so much of each."""
+
+BATCH_NAME_CHARS = 128
+BATCHES_PER_PAGE = 200
+SCHEDULES_PER_PAGE = 1000
+CRON_CHARS = 128
+TIMEZONE_CHARS = 64
+EVERY_MIN_S = 1
+EVERY_MAX_S = 10 * 365 * 24 * 3600
+
+PAUSE_REASON_CHARS = 256
+CONCURRENCY_MAX = 1_000_000
+RATE_MAX = 1_000_000
+RATE_PERIOD_MAX_S = 24 * 3600
+RETENTION_MAX_S = 10 * 365 * 24 * 3600
+SECRET_PATHS = 50
+SECRET_PATH_CHARS = 256

@@ -1,22 +1,33 @@
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from jobs_admin.engine.contract import JobEngine
 
 
 class JobsAdminConfig(AppConfig):
     name = "jobs_admin"
 
     def ready(self) -> None:
-        from django.conf import settings
-        from django.db import connections
-
         from aerodash import engines
         from jobs_admin import reading
-        from jobs_admin.engine.sqlite import SqliteEngine
 
-        # The path is asked for when the engine opens: tests give the database another name after this.
-        engines.register(
-            "jobs",
-            lambda: SqliteEngine(
-                str(connections["default"].settings_dict["NAME"]), valkey_url=settings.VALKEY_URL
-            ),
-        )
+        engines.register("jobs", _engine)
         engines.register(reading.ENGINE, reading.Reader)
+
+
+def _engine() -> "JobEngine":
+    """The job engine of the database that Django uses when the engine opens: tests give it another name after start."""
+    from django.conf import settings
+    from django.db import connections
+
+    from aerodash import database
+
+    if settings.DATABASE_KIND == "postgres":
+        from jobs_admin.engine.postgres import PostgresEngine
+
+        return PostgresEngine(database.conninfo(), valkey_url=settings.VALKEY_URL)
+    from jobs_admin.engine.sqlite import SqliteEngine
+
+    return SqliteEngine(str(connections["default"].settings_dict["NAME"]), valkey_url=settings.VALKEY_URL)

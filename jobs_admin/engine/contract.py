@@ -1,15 +1,18 @@
 """What a job engine does, whichever database it writes to. tests/conformance/jobs holds every engine to it.
 
 Instants are milliseconds since the epoch. Payloads and results are the
-callers' own JSON text. Source: jobs.md.
+callers' own JSON text. Records that a request has a thousand of are not
+frozen: to build a frozen one takes eight times as long. Engines do not change
+what they are given. Source: jobs.md.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from aerodash.ids import JobId, ProjectId
+from jobs_admin.engine.rules import RetryPolicy
 
 type Clock = Callable[[], int]
 """The time in milliseconds since the epoch; tests move it by hand."""
@@ -17,7 +20,9 @@ type Clock = Callable[[], int]
 type RunOutcome = Literal["completed", "failed", "released"]
 type Settled = Literal["accepted", "lease_lost", "cancelled"]
 type Beat = Literal["extended", "lease_lost", "cancel_requested"]
-type Refusal = Literal["not_found", "not_finished"]
+type Heard = Literal["accepted", "lease_lost", "cancel_requested"]
+type Refusal = Literal["not_found", "not_finished", "unique_taken"]
+type Level = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +37,51 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
+class Unique:
+    """While a job holds the key, no other of its type and project gets it.
+
+    period_ms: for so long from its enqueue, whatever becomes of it; None: for as long as it is unfinished.
+    replace: a job that comes later gives its payload and times to the holder, if that one has not begun.
+    """
+
+    key: str
+    period_ms: int | None = None
+    replace: bool = False
+
+
+@dataclass(slots=True)
 class NewJob:
-    """A job to enqueue. delay_ms: from the engine's now. retry_base_ms: None takes the type's, else the default."""
+    """A job to enqueue.
+
+    delay_ms: from the engine's now; due_at_ms: an instant instead. max_retries, retry: None takes the type's, else the
+    default. timeout_ms: None takes the type's at each lease. deadline_at_ms: it does not begin from then on.
+    batch: the id of a batch that is not sealed. idempotency_key: "" for none.
+    """
 
     type: str
     payload: str
     payload_bytes: int
     delay_ms: int = 0
-    max_retries: int = 3
+    due_at_ms: int | None = None
+    max_retries: int | None = None
     priority: int = 5
-    retry_base_ms: int | None = None
-    retry_cap_ms: int | None = None
+    retry: RetryPolicy | None = None
+    unique: Unique | None = None
+    idempotency_key: str = ""
+    timeout_ms: int | None = None
+    deadline_at_ms: int | None = None
+    tags: tuple[str, ...] = ()
+    batch: str | None = None
+    partition_key: str = ""
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The job that was added, or the one that has its unique or idempotency key already (duplicate)."""
+
+    job_id: JobId
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +99,12 @@ class WorkerInfo:
         return f"{self.hostname}:{self.pid}" if self.hostname else self.id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeasedJob:
-    """A job handed to a worker, with the token that settles it until lease_expires_at_ms."""
+    """A job handed to a worker, with the token that settles it until lease_expires_at_ms.
+
+    timeout_ms: how long this run may take; None: for ever. tags: a JSON array's text, "" for none.
+    """
 
     id: JobId
     type: str
@@ -75,19 +117,26 @@ class LeasedJob:
     started_at_ms: int
     payload: str
     payload_version: int
+    timeout_ms: int | None
+    deadline_at_ms: int | None
+    tags: str
+    batch: str | None
+    partition_key: str
+    unique_key: str
+    traceparent: str
     lease_token: str
     lease_expires_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """What a lease found. next_due_at_ms: when the next job of these types is due, where none is due now."""
+    """What a lease found. next_due_at_ms: when the next job of these types may start, where none may now."""
 
     jobs: tuple[LeasedJob, ...]
     next_due_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeaseRef:
     """A worker's claim to one job."""
 
@@ -95,7 +144,7 @@ class LeaseRef:
     lease_token: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunResult:
     """How a run ended, as its worker says. result: JSON text or "". final: fail at once, whatever budget is left."""
 
@@ -108,6 +157,26 @@ class RunResult:
     traceback: str = ""
     retry_after_ms: int | None = None
     final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a handler wrote. at_ms: None takes the engine's now."""
+
+    level: Level
+    message: str
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far a run is. percent, message: None leaves what was said before."""
+
+    job_id: JobId
+    lease_token: str
+    percent: float | None = None
+    message: str | None = None
+    logs: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +197,21 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker that was seen to die. reason, traceback: for the attempts that it takes with it.
+
+    begun: of the jobs that it held, those whose handler had started, where that is known; the others are released.
+    """
+
+    worker_id: str
+    reason: str = ""
+    traceback: str = ""
+    begun: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
-    """Jobs whose lease had expired, by project. more: the batch was full, so there may be others."""
+    """Jobs that a step of the housekeeping changed, by project. more: the batch was full, so there may be others."""
 
     changed: dict[ProjectId, list[JobId]] = field(default_factory=dict)
     more: bool = False
@@ -144,6 +226,28 @@ class Drift:
     status: str
     counted: int
     actual: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSettings:
+    """What a type says about its jobs, all of it; None: no limit, or the default. See models.JobType."""
+
+    retry: RetryPolicy | None = None
+    max_retries: int | None = None
+    lease_ms: int | None = None
+    timeout_ms: int | None = None
+    concurrency: int | None = None
+    rate: int | None = None
+    rate_per_ms: int | None = None
+    rate_burst: int | None = None
+    partition_concurrency: int | None = None
+    partition_rate: int | None = None
+    partition_rate_per_ms: int | None = None
+    partition_rate_burst: int | None = None
+    retention_completed_s: int | None = None
+    retention_failed_s: int | None = None
+    retention_cancelled_s: int | None = None
+    secret_paths: tuple[str, ...] = ()
 
 
 class JobEngine(ABC):
@@ -174,8 +278,11 @@ class JobEngine(ABC):
         """Answer what waits (long polls with nothing), commit what was accepted, let go of the database."""
 
     @abstractmethod
-    async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
-        """Add jobs as pending, all or none; their ids in the order given."""
+    async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Add jobs as pending, all or none; one answer each, in the order given.
+
+        Raises InvalidInput (unknown_batch, batch_sealed).
+        """
 
     @abstractmethod
     async def lease(
@@ -185,13 +292,16 @@ class JobEngine(ABC):
         *,
         types: Sequence[str] | None,
         limit: int,
-        lease_ms: int,
+        lease_ms: int | None,
         wait_s: float = 0,
         is_connected: Callable[[], bool] = lambda: True,
     ) -> Leased:
         """Hand out up to `limit` due jobs of these types (None: all), most urgent first; waits up to wait_s for one.
 
-        Paused types are left out. is_connected is asked just before the commit: a caller that has gone gets nothing,
+        Paused types are left out, and so are jobs over a limit of their type or past their deadline.
+        lease_ms: None takes each type's, else 30 s. A lease ends no later than its run's time limit and a grace.
+        Durable with the next commit that waits for the disk: of a lease that a power cut takes back, the worker's
+        settle is refused, and the job runs again. is_connected is asked just before the commit: a caller that has gone gets nothing,
         and what was leased for one that went meanwhile is released.
         """
 
@@ -199,7 +309,10 @@ class JobEngine(ABC):
     async def heartbeat(
         self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
     ) -> list[Beat]:
-        """Extend leases to lease_ms from now; one answer each. A job with a cancel request is extended too."""
+        """Extend leases to lease_ms from now; one answer each. A job with a cancel request is extended too.
+
+        Never beyond the run's time limit and a grace. Durable as lease is.
+        """
 
     @abstractmethod
     async def settle(self, project: ProjectId, who: Who, results: Sequence[RunResult]) -> list[Settled]:
@@ -210,8 +323,19 @@ class JobEngine(ABC):
         """
 
     @abstractmethod
-    async def cancel(self, project: ProjectId, who: Who, job_id: JobId) -> Cancelled:
-        """Keep a pending job from starting; ask for a processing one to end as cancelled."""
+    async def report(self, project: ProjectId, reports: Sequence[Report]) -> list[Heard]:
+        """Keep what running handlers say of their progress; one answer each. lease_lost: nothing was kept.
+
+        Of a job's log limits.LOG_LINES lines are kept, and the others counted. Durable as lease is.
+        """
+
+    @abstractmethod
+    async def worker_lost(self, project: ProjectId, lost: Lost) -> list[JobId]:
+        """End at once the runs of a worker that is dead; the jobs that changed. Its tokens are worth nothing then."""
+
+    @abstractmethod
+    async def cancel(self, project: ProjectId, who: Who, job_ids: Sequence[JobId]) -> list[Cancelled]:
+        """Keep pending jobs from starting; ask for processing ones to end as cancelled. One answer each."""
 
     @abstractmethod
     async def retry(
@@ -220,8 +344,39 @@ class JobEngine(ABC):
         """Put ended jobs back as pending, due now, with the whole budget; with another payload if one is given."""
 
     @abstractmethod
+    async def pause(self, project: ProjectId, who: Who, type: str, reason: str) -> None:
+        """Let nobody lease jobs of a type. Paused again, the first pause stands."""
+
+    @abstractmethod
+    async def resume(self, project: ProjectId, type: str) -> None:
+        """Take a pause back; who waits for such jobs is woken."""
+
+    @abstractmethod
+    async def configure(self, project: ProjectId, type: str, settings: TypeSettings) -> None:
+        """Replace all that a type says, from the next transaction on. A pause stays."""
+
+    @abstractmethod
     async def sweep(self, *, limit: int) -> Swept:
-        """End up to `limit` runs whose lease has expired."""
+        """End up to `limit` runs whose lease has expired, and fail as many pending jobs whose deadline has passed."""
+
+    @abstractmethod
+    async def prune(self, retention: Mapping[str, int], *, limit: int) -> Swept:
+        """Delete up to `limit` jobs that ended longer ago than their type keeps them, with all that is about them.
+
+        retention: milliseconds by terminal status, for types that say nothing. Forgets old idempotency keys and full
+        rate buckets as well.
+        """
+
+    @abstractmethod
+    async def fold(self) -> None:
+        """Make one row of each counter's rows, where counters grow by rows."""
+
+    @abstractmethod
+    async def call(self, step: str, call: Any, *, jobs: int = 1) -> Any:
+        """Run one of the rarer steps: batches.py and schedules.py say what each takes and answers.
+
+        jobs: how many it is about; of them a transaction takes so many and no more.
+        """
 
     @abstractmethod
     async def reconcile(self) -> list[Drift]:

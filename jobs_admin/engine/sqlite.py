@@ -1,49 +1,42 @@
-"""The job engine on SQLite: one writing thread per process, group commit, WAL, an fsync before every answer."""
+"""SQLite: one writing thread per process, WAL, an fsync before every answer that promises one."""
 
-import asyncio
-import contextlib
+import json
+import operator
+import re
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
 from urllib.parse import quote
 
-import uuid_utils
-
 from aerodash.errors import EngineDown
-from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine import statements
-from jobs_admin.engine.contract import (
-    Beat,
-    Cancelled,
-    Clock,
-    Drift,
-    JobEngine,
-    Leased,
-    LeaseRef,
-    NewJob,
-    Retried,
-    RunResult,
-    Settled,
-    Swept,
-    Who,
-    WorkerInfo,
-)
-from jobs_admin.engine.grouping import WAITING_MAX, GroupCommit, Transaction
-from jobs_admin.engine.sqlite_steps import cancel, enqueue, lease, retry, settle, sweep
-from jobs_admin.engine.wakes import Wakes
-
-POLL_S = 1.0
-"""How long a waiting lease sleeps at most: the fallback for a wake that did not arrive."""
+from jobs_admin.engine.contract import Clock
+from jobs_admin.engine.engine import SqlEngine, now_ms
+from jobs_admin.engine.grouping import WAITING_MAX
+from jobs_admin.engine.transactions import Memory, Row, Transaction, Values
 
 BUSY_TIMEOUT_MS = 5_000
+CHUNK_ROWS = 32
+_INSERT = re.compile(r"(?P<head>INSERT INTO [^()]+\([^()]+\)\s+VALUES )(?P<row>\(.*\))", re.DOTALL)
+_PARAMETER = re.compile(r":([a-z_]+)")
+
+# Primary result codes that are about the file or the disk, not about one caller's statement.
+_REASONS = {
+    sqlite3.SQLITE_BUSY: ("The database is locked by another process.", "database_locked"),
+    sqlite3.SQLITE_LOCKED: ("The database is locked by another process.", "database_locked"),
+    sqlite3.SQLITE_FULL: ("The disk is full: writes are refused, reads go on.", "disk_full"),
+    sqlite3.SQLITE_IOERR: ("The disk does not take the write.", "disk_error"),
+    sqlite3.SQLITE_READONLY: ("The database cannot be written to.", "database_read_only"),
+    sqlite3.SQLITE_CANTOPEN: ("The database file cannot be opened.", "database_unavailable"),
+    sqlite3.SQLITE_NOTADB: ("The database file is damaged.", "database_damaged"),
+    sqlite3.SQLITE_CORRUPT: ("The database file is damaged.", "database_damaged"),
+    sqlite3.SQLITE_NOMEM: ("The database ran out of memory.", "out_of_memory"),
+}
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class SqliteEngine(JobEngine):
+class SqliteEngine(SqlEngine):
     """See JobEngine. Several processes may open the same file; SQLite lets one of them write at a time."""
 
     skips_locked_rows: ClassVar[bool] = False
@@ -58,136 +51,23 @@ class SqliteEngine(JobEngine):
         waiting_max: int = WAITING_MAX,
     ) -> None:
         """path: the database file, already migrated. waiting_max: callers that may wait before others are refused."""
+        super().__init__(
+            SqliteDialect(path, busy_timeout_ms),
+            valkey_url=valkey_url,
+            clock=clock,
+            waiting_max=waiting_max,
+        )
+
+
+class SqliteDialect:
+    """A database file."""
+
+    def __init__(self, path: str, busy_timeout_ms: int) -> None:
         self._path = path
-        self._clock = clock
         self._busy_timeout_ms = busy_timeout_ms
-        self._wakes = Wakes(valkey_url)
-        self._group = GroupCommit(
-            self._connect, statements.load("sqlite"), on_due=self._wakes.wake, waiting_max=waiting_max
-        )
-        self._ending = False
+        self._memory = Memory()
 
-    async def open(self) -> None:
-        self._wakes.open()
-        self._group.open()
-
-    async def check(self) -> None:
-        await self._group.read(lambda tx: tx.rows("paused", project=0))
-
-    async def drain(self) -> None:
-        self._ending = True
-        self._wakes.wake_everybody_here()
-
-    async def close(self) -> None:
-        await self.drain()
-        await self._wakes.close()
-        await self._group.close()
-
-    async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[JobId]:
-        ids = [uuid_utils.uuid7() for _ in jobs]
-        rows = [(id.hex, job) for id, job in zip(ids, jobs, strict=True)]
-        await self._group.write(
-            lambda tx: enqueue.enqueue(tx, self._clock(), project, who, rows),
-            jobs=len(jobs),
-            size_bytes=sum(job.payload_bytes for job in jobs),
-        )
-        return [JobId(str(id)) for id in ids]
-
-    async def lease(
-        self,
-        project: ProjectId,
-        worker: WorkerInfo,
-        *,
-        types: Sequence[str] | None,
-        limit: int,
-        lease_ms: int,
-        wait_s: float = 0,
-        is_connected: Callable[[], bool] = lambda: True,
-    ) -> Leased:
-        def work(tx: Transaction) -> Leased:
-            if not is_connected():
-                return Leased(())
-            return lease.lease(tx, self._clock(), project, worker, types, limit, lease_ms)
-
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_s
-        while True:
-            with self._wakes.waiting(project) as woken:
-                leased = await self._deliverable(project, work, limit, is_connected)
-                left_s = deadline - loop.time()
-                if leased.jobs or left_s <= 0 or self._ending or not is_connected():
-                    return leased
-                if leased.next_due_at_ms is not None:
-                    left_s = min(left_s, max(leased.next_due_at_ms - self._clock(), 1) / 1000)
-                await _wait(woken, min(left_s, POLL_S))
-                if self._ending:
-                    return Leased(())
-
-    async def _deliverable(
-        self,
-        project: ProjectId,
-        work: Callable[[Transaction], Leased],
-        limit: int,
-        is_connected: Callable[[], bool],
-    ) -> Leased:
-        """Lease, and give back at once what the caller is not there to take."""
-        commit = self._group.write(work, jobs=limit)
-        try:
-            leased = await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            commit.add_done_callback(lambda done: self._give_back(project, done))
-            raise
-        if leased.jobs and not is_connected():
-            self._give_back(project, commit)
-            return Leased(())
-        return leased
-
-    def _give_back(self, project: ProjectId, commit: asyncio.Future[Leased]) -> None:
-        if commit.cancelled() or commit.exception() is not None or not commit.result().jobs:
-            return
-        leases = [LeaseRef(job.id, job.lease_token) for job in commit.result().jobs]
-        # If even this is refused, the leases run out by themselves.
-        with contextlib.suppress(EngineDown):
-            given_back = self._group.write(lambda tx: settle.release(tx, self._clock(), project, leases))
-            given_back.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    async def heartbeat(
-        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
-    ) -> list[Beat]:
-        return await self._group.write(
-            lambda tx: lease.heartbeat(tx, self._clock(), project, worker, leases, lease_ms), jobs=len(leases)
-        )
-
-    async def settle(self, project: ProjectId, who: Who, results: Sequence[RunResult]) -> list[Settled]:
-        return await self._group.write(
-            lambda tx: settle.settle(tx, self._clock(), project, who, results),
-            jobs=len(results),
-            size_bytes=sum(len(sent.result) + len(sent.traceback) for sent in results),
-        )
-
-    async def cancel(self, project: ProjectId, who: Who, job_id: JobId) -> Cancelled:
-        return await self._group.write(lambda tx: cancel.cancel(tx, self._clock(), project, who, job_id))
-
-    async def retry(
-        self, project: ProjectId, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
-    ) -> Retried:
-        return await self._group.write(
-            lambda tx: retry.retry(tx, self._clock(), project, who, job_ids, payload)
-        )
-
-    async def sweep(self, *, limit: int) -> Swept:
-        # Looks before it takes the write lock: this runs twice a second, and mostly nothing has expired.
-        if not await self._group.read(lambda tx: tx.rows("expired", now=self._clock(), limit=1)):
-            return Swept()
-        return await self._group.write(lambda tx: sweep.sweep(tx, self._clock(), limit))
-
-    async def reconcile(self) -> list[Drift]:
-        found = [Drift(*row) for row in await self._group.read(lambda tx: tx.rows("drift"))]
-        if found:
-            await self._group.write(lambda tx: _correct(tx, found))
-        return found
-
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> "SqliteSession":
         connection = sqlite3.connect(
             f"file:{quote(self._path)}?mode=rw",  # never makes an empty file where there is no database
             uri=True,
@@ -200,18 +80,128 @@ class SqliteEngine(JobEngine):
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA cache_size = -65536")
-        return connection
+        return SqliteSession(connection, self._memory)
+
+    def explain(self, exc: Exception) -> EngineDown | None:
+        if not isinstance(exc, sqlite3.Error):
+            return None
+        message, reason = _reason(exc) or ("The database refused the change.", "database_error")
+        return EngineDown(message, reason=reason)
+
+    def is_outage(self, exc: Exception) -> bool:
+        return _reason(exc) is not None
+
+    def repeats(self, exc: Exception) -> bool:
+        return False  # one writer at a time: what waits is answered by the busy timeout
 
 
-def _correct(tx: Transaction, drifts: Sequence[Drift]) -> None:
-    """By the difference, not to the number: jobs may have moved since it was counted."""
-    for drift in drifts:
-        tx.move(drift.project, drift.type, None, drift.status, drift.actual - drift.counted)
+class SqliteSession:
+    """The writing connection."""
+
+    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
+        self._connection = connection
+        self._memory = memory
+        self._durable = True
+
+    def begin(self, *, durable: bool) -> Transaction:
+        if durable != self._durable:
+            # In WAL mode NORMAL leaves the fsync to the next FULL commit or checkpoint; nothing can be torn.
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._connection.execute("BEGIN IMMEDIATE")
+        return SqliteTransaction(self._connection, self._memory)
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:  # the file is gone: the transaction went with it
+            self._connection.close()
+
+    def is_usable(self) -> bool:
+        try:
+            return self._connection.total_changes >= 0
+        except sqlite3.ProgrammingError:  # closed
+            return False
+
+    def reading(self) -> Transaction:
+        return SqliteTransaction(self._connection, self._memory)
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return
+class SqliteTransaction(Transaction):
+    """Most statements run one by one: there is no way to the database that would be worth saving.
+
+    The hottest take all rows at once, as JSON: one by one, half of the time went into calls and into waiting for the
+    interpreter's lock.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
+        super().__init__(memory)
+        self._connection = connection
+        self._sql = statements.load("sqlite")
+        self._given = statements.load_given("sqlite")
+
+    def rows(self, statement: str, **values: Any) -> list[Row]:
+        for name, value in values.items():
+            if isinstance(value, tuple):  # SQLite has no arrays; it reads JSON ones
+                values[name] = json.dumps(value)
+        return self._connection.execute(self._sql[statement], values).fetchall()
+
+    def gather(self, statement: str, rows: Sequence[Values]) -> list[list[Row]]:
+        sql, execute = self._sql[statement], self._connection.execute
+        if (columns := self._given.get(statement)) is None:
+            return [execute(sql, values).fetchall() for values in rows]
+        if not rows:
+            return []
+        given = json.dumps([[values[name] for name in columns] for values in rows])
+        found = {row[0]: row[1:] for row in execute(sql, {**rows[0], "given": given}).fetchall()}
+        keys = [values[columns[0]] for values in rows]
+        return [[found[key]] if key in found else [] for key in keys]
+
+    def many(self, statement: str, rows: Sequence[Values]) -> None:
+        """Inserts in chunks of one statement each: the interpreter's lock is let go, and waited for, less often."""
+        chunk = _chunk(self._sql[statement])
+        whole = len(rows) - len(rows) % CHUNK_ROWS if chunk is not None else 0
+        if chunk is not None:
+            for begin in range(0, whole, CHUNK_ROWS):
+                some = rows[begin : begin + CHUNK_ROWS]
+                self._connection.execute(chunk.sql, [value for row in some for value in chunk.values(row)])
+        if rest := rows[whole:]:
+            self._connection.executemany(self._sql[statement], rest)
+
+    def flush(self) -> None:
+        """One row a counter: written where it is, else added. Nobody else writes meanwhile."""
+        for statement, changes in zip(("count", "count_batch"), self.changes(), strict=True):
+            for change in changes:
+                if not self._connection.execute(self._sql[statement], change).rowcount:
+                    self._connection.execute(self._sql[f"{statement}_new"], change)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """An INSERT of CHUNK_ROWS rows. values: what one row puts into it, in the order of its question marks."""
+
+    sql: str
+    values: Callable[[Values], tuple[Any, ...]]
+
+
+@cache
+def _chunk(sql: str) -> _Chunk | None:
+    """The statement for many rows at once; None if it is no plain INSERT of several values."""
+    found = _INSERT.fullmatch(sql)
+    if found is None or len(names := _PARAMETER.findall(found["row"])) < 2:
+        return None
+    row = _PARAMETER.sub("?", found["row"])
+    return _Chunk(f"{found['head']}{', '.join([row] * CHUNK_ROWS)}", operator.itemgetter(*names))
+
+
+def _reason(exc: Exception) -> tuple[str, str] | None:
+    """What is wrong with the file or the disk, if that is what the exception says."""
+    code = getattr(exc, "sqlite_errorcode", None)
+    return None if code is None else _REASONS.get(code & 0xFF)

@@ -16,6 +16,8 @@ from redis.exceptions import RedisError
 CHANNEL = "aerodash:wake"
 SEND_TIMEOUT_S = 1.0
 RECONNECT_S = 1.0
+MERGE_S = 0.005
+"""After a message was sent, what is to be sent waits so long for more: a message costs as much as an enqueue."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +91,7 @@ class Wakes:
                     self._mark(degraded=True, why=exc)
                 else:
                     self._mark(degraded=False)
+                await asyncio.sleep(MERGE_S)
 
     async def _listen_always(self) -> None:
         while True:

@@ -8,3 +8,4 @@ WHERE id = (
     ORDER BY id
     LIMIT 1 OFFSET :kept - 1
 )
+RETURNING 1

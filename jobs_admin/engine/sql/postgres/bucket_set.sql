@@ -1,0 +1,6 @@
+-- Write down the starts that are left.
+-- Guard: none; type_lock lets no other transaction start jobs of the type. Index: the primary key (project, type, key).
+-- Given: project bigint, type text, partition_key text, tokens double precision
+INSERT INTO jobs_admin_ratebucket (project_id, type, partition_key, tokens, at_ms)
+SELECT project, type, partition_key, tokens, :now FROM given
+ON CONFLICT (project_id, type, partition_key) DO UPDATE SET tokens = excluded.tokens, at_ms = excluded.at_ms

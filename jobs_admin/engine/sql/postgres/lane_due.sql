@@ -1,0 +1,36 @@
+-- The jobs of these lanes that are due and not past their deadline: together the most urgent of as many as are asked for, and no other lease gets
+-- them before this transaction ends. From each lane's `since` on: see marks.
+-- Guard: jobs that another transaction has locked are passed over; lease checks again. Index: job_lease_order; how many
+-- each lane gives is decided before any is locked, by an index-only look, unless there is only one lane.
+-- Given: project bigint, type text, priority smallint, limit bigint, since bigint
+WITH shares AS (
+    SELECT n, "limit" AS share FROM given WHERE (SELECT count(*) FROM given) = 1
+    UNION ALL
+    SELECT n, count(*) FROM (
+        SELECT given.n
+        FROM given
+        CROSS JOIN LATERAL (
+            SELECT due_at_ms FROM jobs_admin_job AS job
+            WHERE job.project_id = given.project AND job.type = given.type AND job.priority = given.priority
+                AND job.status = 'pending' AND job.due_at_ms >= given.since AND job.due_at_ms <= :now
+            ORDER BY job.due_at_ms
+            LIMIT given."limit"
+        ) AS head
+        WHERE (SELECT count(*) FROM given) > 1
+        ORDER BY head.due_at_ms + given.priority * :age_step
+        LIMIT (SELECT max("limit") FROM given)
+    ) AS heads
+    GROUP BY n
+)
+SELECT given.n, head.id, head.payload_bytes, head.due_at_ms
+FROM shares
+JOIN given ON given.n = shares.n
+CROSS JOIN LATERAL (
+    SELECT job.id, job.payload_bytes, job.due_at_ms FROM jobs_admin_job AS job
+    WHERE job.project_id = given.project AND job.type = given.type AND job.priority = given.priority
+        AND job.status = 'pending' AND job.due_at_ms >= given.since AND job.due_at_ms <= :now
+        AND (job.deadline_at_ms IS NULL OR job.deadline_at_ms > :now)
+    ORDER BY job.due_at_ms
+    LIMIT shares.share
+    FOR UPDATE OF job SKIP LOCKED
+) AS head

@@ -1,0 +1,4 @@
+-- Delete the log of jobs that are pruned.
+-- Guard: none; prune has deleted the jobs in this transaction. Index: log_of_job.
+-- Given: id uuid
+DELETE FROM jobs_admin_joblog AS gone USING given WHERE gone.job_id = given.id

@@ -1,0 +1,24 @@
+-- Add a schedule, or replace the one of this name; times that stay the same keep their next slot.
+-- Guard: the unique index schedule_name. Index: schedule_name; schedule_next grows.
+INSERT INTO jobs_admin_schedule AS old (
+    project_id, name, type, job, cron, every_ms, timezone, missed, paused_at_ms, created_at_ms, updated_at_ms,
+    updated_by, next_at_ms, version
+) VALUES (
+    :project, :name, :type, :job, :cron, :every::bigint, :timezone, :missed,
+    CASE WHEN :paused::boolean THEN :now::bigint END, :now, :now,
+    :by, CASE WHEN :paused::boolean THEN NULL ELSE coalesce(:next::bigint, :now + :every::bigint) END, 1
+)
+ON CONFLICT (project_id, name) DO UPDATE SET
+    type = excluded.type, job = excluded.job, cron = excluded.cron, every_ms = excluded.every_ms,
+    timezone = excluded.timezone, missed = excluded.missed, updated_at_ms = excluded.updated_at_ms,
+    updated_by = excluded.updated_by, version = old.version + 1,
+    paused_at_ms = CASE
+        WHEN coalesce(:paused::boolean, old.paused_at_ms IS NOT NULL) THEN coalesce(old.paused_at_ms, :now)
+    END,
+    next_at_ms = CASE
+        WHEN coalesce(:paused::boolean, old.paused_at_ms IS NOT NULL) THEN NULL
+        WHEN old.next_at_ms IS NOT NULL AND old.cron = excluded.cron AND old.timezone = excluded.timezone
+            AND old.every_ms IS NOT DISTINCT FROM excluded.every_ms THEN old.next_at_ms
+        ELSE coalesce(:next::bigint, :now + :every::bigint - (:now - old.created_at_ms) % :every::bigint)
+    END
+RETURNING next_at_ms

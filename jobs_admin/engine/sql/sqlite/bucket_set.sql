@@ -1,0 +1,5 @@
+-- Write down the starts that are left.
+-- Guard: none; in this transaction no other starts jobs of the type. Index: the primary key (project, type, key).
+INSERT INTO jobs_admin_ratebucket (project_id, type, partition_key, tokens, at_ms)
+VALUES (:project, :type, :partition_key, :tokens, :now)
+ON CONFLICT (project_id, type, partition_key) DO UPDATE SET tokens = excluded.tokens, at_ms = excluded.at_ms

@@ -1,0 +1,19 @@
+-- Replace all that a type says, except its pause.
+-- Guard: none, the last one wins. Index: the primary key (project, name).
+INSERT INTO jobs_admin_jobtype (
+    project_id, name, paused_by, pause_reason, retry_policy, max_retries, lease_ms, timeout_ms, concurrency, rate,
+    rate_per_ms, rate_burst, partition_concurrency, partition_rate, partition_rate_per_ms, partition_rate_burst,
+    retention_completed_s, retention_failed_s, retention_cancelled_s, secret_paths
+) VALUES (
+    :project, :type, '', '', :retry_policy, :max_retries, :lease_ms, :timeout_ms, :concurrency, :rate,
+    :rate_per_ms, :rate_burst, :partition_concurrency, :partition_rate, :partition_rate_per_ms, :partition_rate_burst,
+    :retention_completed_s, :retention_failed_s, :retention_cancelled_s, :secret_paths
+)
+ON CONFLICT (project_id, name) DO UPDATE
+SET retry_policy = excluded.retry_policy, max_retries = excluded.max_retries, lease_ms = excluded.lease_ms,
+    timeout_ms = excluded.timeout_ms, concurrency = excluded.concurrency, rate = excluded.rate,
+    rate_per_ms = excluded.rate_per_ms, rate_burst = excluded.rate_burst,
+    partition_concurrency = excluded.partition_concurrency, partition_rate = excluded.partition_rate,
+    partition_rate_per_ms = excluded.partition_rate_per_ms, partition_rate_burst = excluded.partition_rate_burst,
+    retention_completed_s = excluded.retention_completed_s, retention_failed_s = excluded.retention_failed_s,
+    retention_cancelled_s = excluded.retention_cancelled_s, secret_paths = excluded.secret_paths

@@ -1,0 +1,9 @@
+-- The runs that a worker holds; the same columns as run.
+-- Guard: none, it reads; the statements that end them check. Index: job_by_status, of the processing ones.
+SELECT
+    job.id, job.project_id, job.type, job.status, job.run, job.attempts, job.crashes, job.max_retries,
+    job.retry_policy, type.retry_policy, job.cancel_requested_at_ms IS NOT NULL, job.due_at_ms, job.started_at_ms,
+    job.lease_expires_at_ms >= job.run_ends_at_ms, job.worker_id, job.worker_name, job.payload_version, job.batch_id, job.lease_token
+FROM jobs_admin_job AS job INDEXED BY job_by_status
+LEFT JOIN jobs_admin_jobtype AS type ON type.project_id = job.project_id AND type.name = job.type
+WHERE job.project_id = :project AND job.status = 'processing' AND job.worker_id = :worker
