@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseTrouble
-from django.db import connection
 from django.utils import timezone
 
+from aerodash import database
 from aerodash.auth import Actor, Scope
 from aerodash.errors import EngineDown, NotAuthenticated
 from aerodash.ids import ProjectId
@@ -57,7 +57,7 @@ async def create(
 
     actor.require(Scope.ADMIN)
     key, text = _new(project, name, scopes, expires_at)
-    await key.asave()
+    await database.ask(key.save)()
     await audit.record(project, actor, verb="key.create", target=_called(key), after=", ".join(key.scopes))
     return key, text
 
@@ -69,15 +69,12 @@ async def revoke(project: ProjectId, actor: Actor, *, key_id: int) -> bool:
     Raises NotAllowed unless the actor may administrate the project.
     """
     from aerodash import audit
-    from aerodash.models import ApiKey
 
     actor.require(Scope.ADMIN)
-    valid = ApiKey.objects.filter(pk=key_id, project_id=project, revoked_at=None)
-    if not await valid.aupdate(revoked_at=timezone.now()):
+    key = await database.ask(_revoke)(project, key_id)
+    if key is None:
         return False
-    await audit.record(
-        project, actor, verb="key.revoke", target=_called(await ApiKey.objects.aget(pk=key_id))
-    )
+    await audit.record(project, actor, verb="key.revoke", target=_called(key))
     return True
 
 
@@ -105,6 +102,14 @@ def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: dat
         expires_at=expires_at,
     )
     return key, text
+
+
+def _revoke(project: ProjectId, key_id: int):
+    """The ApiKey, now revoked; None if there is none to revoke."""
+    from aerodash.models import ApiKey
+
+    valid = ApiKey.objects.filter(pk=key_id, project_id=project, revoked_at=None)
+    return ApiKey.objects.get(pk=key_id) if valid.update(revoked_at=timezone.now()) else None
 
 
 def _called(key) -> str:
@@ -163,7 +168,7 @@ class KeyRing:
         pending = self._asking.get(what)
         if pending is None:
             loop = asyncio.get_running_loop()
-            pending = loop.run_in_executor(self._threads, _on_a_sound_connection, question, *arguments)
+            pending = loop.run_in_executor(self._threads, database.keep_asking, question, *arguments)
             self._asking[what] = pending
             pending.add_done_callback(lambda done: self._answered(what, done))
         try:
@@ -177,15 +182,6 @@ class KeyRing:
         del self._asking[what]
         if not done.cancelled():
             done.exception()  # looked at here, since all who waited may have hung up
-
-
-def _on_a_sound_connection[T](question: Callable[..., T], *arguments: object) -> T:
-    """Ask; after a failure the thread's connection is given up, since a broken one would fail for ever."""
-    try:
-        return question(*arguments)
-    except DatabaseTrouble:
-        connection.close()
-        raise
 
 
 def _look_up(token: str) -> Principal | None:

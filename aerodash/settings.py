@@ -6,12 +6,12 @@ A wrong value stops the start and names its variable. A secret may come from a f
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from aerodash import private
+from aerodash import database_url, private
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -74,35 +74,27 @@ def env_url(name: str, default: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def database(url: str) -> dict[str, object]:
-    """Django's DATABASES entry for DATABASE_URL; SQLite only until the PostgreSQL dialect lands (issue 4)."""
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite":
-        raise ImproperlyConfigured(
-            f"DATABASE_URL: {parts.scheme or url!r} is not supported yet; use sqlite:///absolute/path."
-        )
-    if parts.netloc or not parts.path.strip("/"):
-        raise ImproperlyConfigured(f"DATABASE_URL: {url!r} names no file; use sqlite:///absolute/path.")
-    return {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": unquote(parts.path[1:] if parts.path.startswith("//") else parts.path),
-        "OPTIONS": {
-            "timeout": 5,
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
-        },
-        "TEST": {"NAME": os.environ.get("AERODASH_TEST_DATABASE", "")}
-        if "AERODASH_TEST_DATABASE" in os.environ
-        else {},
-    }
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 AERODASH_DATA = Path(env("AERODASH_DATA", str(BASE_DIR / "var"))).resolve()
 AERODASH_HOST = env("AERODASH_HOST", "127.0.0.1")
 AERODASH_PORT = env_int("AERODASH_PORT", 8787, 1, 65535)
 AERODASH_EXPRESS = env_bool("AERODASH_EXPRESS", True)
-AERODASH_WEB_PROCESSES = env_int("AERODASH_WEB_PROCESSES", 1, 1, 64)
+DATABASES = {
+    "default": database_url.parse(env("DATABASE_URL") or f"sqlite:///{AERODASH_DATA / 'aerodash.sqlite3'}")
+}
+DATABASE_KIND = database_url.kind(DATABASES["default"])  # "sqlite" or "postgres"
+# SQLite has one writer; PostgreSQL has work for every core.
+_PROCESSES = 1 if DATABASE_KIND == "sqlite" else min(cores(), 64)
+AERODASH_WEB_PROCESSES = env_int("AERODASH_WEB_PROCESSES", _PROCESSES, 1, 64)
 AERODASH_APPENDFSYNC = env_choice("AERODASH_APPENDFSYNC", "everysec", {"everysec", "always"})
+# How long ended jobs are kept, for types that do not say.
+AERODASH_KEEP_COMPLETED_DAYS = env_int("AERODASH_KEEP_COMPLETED_DAYS", 7, 1, 3650)
+AERODASH_KEEP_FAILED_DAYS = env_int("AERODASH_KEEP_FAILED_DAYS", 30, 1, 3650)
+AERODASH_KEEP_CANCELLED_DAYS = env_int("AERODASH_KEEP_CANCELLED_DAYS", 7, 1, 3650)
 # In an address, and in a Host header, an IPv6 host stands in brackets.
 _HOST = f"[{AERODASH_HOST}]" if ":" in AERODASH_HOST else AERODASH_HOST
 AERODASH_PUBLIC_URL = env_url("AERODASH_PUBLIC_URL", f"http://{_HOST}:{AERODASH_PORT}")
@@ -204,7 +196,6 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database(env("DATABASE_URL", f"sqlite:///{AERODASH_DATA / 'aerodash.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the wire layer bounds API bodies itself, with its own error
 
@@ -262,4 +253,6 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env_choice("AERODASH_LOG_LEVEL", "WARNING", LOG_LEVELS)},
+    # Whoever asks a database that is away says so; the pool would add a line for each of its attempts.
+    "loggers": {"psycopg.pool": {"level": "ERROR"}},
 }

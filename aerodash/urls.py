@@ -10,6 +10,8 @@ from aerodash.wire import api
 
 ring = KeyRing()
 
+handler500 = "aerodash.console.fault.fault"
+
 urlpatterns = [
     path("v1/", api.build(ring).urls),
     re_path("^v1/", api.unknown),

@@ -1,9 +1,8 @@
 """The 12 cache operations of the wire contract, section 3. All answer 200."""
 
-from datetime import UTC, datetime
-
 from msgspec import UNSET, Raw, UnsetType
 
+from aerodash import instants
 from aerodash.auth import Scope
 from aerodash.wire.operation import Call, operation
 from cache_admin import queries, services
@@ -237,11 +236,7 @@ def _raw_or_unset(text: bytes | None) -> Raw | UnsetType:
 
 
 def _instant(at_ms: int | None) -> str | UnsetType:
-    """RFC 3339 in UTC with milliseconds and Z."""
-    if at_ms is None:
-        return UNSET
-    seconds, ms = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z"
+    return UNSET if at_ms is None else instants.text(at_ms)
 
 
 def _unix_seconds(at_ms: int | None) -> int | UnsetType:

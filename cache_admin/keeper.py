@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from aerodash import engines
+from aerodash import database, engines
 from aerodash.models import Project
 
 PROJECT_BUDGET_S = 0.1
@@ -16,9 +16,13 @@ async def purge_due(*, budget_s: float = PROJECT_BUDGET_S) -> bool:
     """
     engine = engines.get("cache")
     done = True
-    async for project in Project.objects.order_by("pk").values_list("pk", flat=True):
+    for project in await database.ask(_projects)():
         done &= await engine.purge(project, budget_s=budget_s)
     return done
+
+
+def _projects() -> list[int]:
+    return list(Project.objects.order_by("pk").values_list("pk", flat=True))
 
 
 TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [("cache.purge_due", 1.0, purge_due)]

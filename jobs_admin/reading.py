@@ -9,9 +9,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseTrouble
+from django.db import connection
 
-from aerodash import engines
+from aerodash import database, engines
 from aerodash.errors import EngineDown
 
 ENGINE = "jobs-reader"
@@ -31,7 +32,7 @@ class Reader:
         self._thread.shutdown()
 
     async def check(self) -> None:
-        await in_reader(_connect)()
+        await in_reader(_answers)()
 
     async def run[T](self, query: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._thread.submit(query))
@@ -42,9 +43,8 @@ def in_reader[**P, T](query: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, 
 
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return query(*args, **kwargs)
-        except DatabaseError as exc:
-            connection.close()  # the next read finds out whether it is back
+            return database.keep_asking(functools.partial(query, *args, **kwargs))
+        except DatabaseTrouble as exc:
             raise EngineDown("The database does not answer.", reason="database_unavailable") from exc
 
     @functools.wraps(query)
@@ -54,5 +54,6 @@ def in_reader[**P, T](query: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, 
     return call
 
 
-def _connect() -> None:
-    connection.ensure_connection()  # looked up here: the name stands for the calling thread's connection
+def _answers() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

@@ -17,6 +17,8 @@ HELP = "check the set-up and say what to mend"
 DISK_MIN_BYTES = 1024**3
 CLOCK_MAX_S = 1.0
 ENGINE_MIN = (7, 0)
+POSTGRES_MIN = 15
+POSTGRES_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 HIDDEN = "not told by this server"
 
 
@@ -58,18 +60,73 @@ def _database(settings: ModuleType) -> Iterator[Finding]:
 
     try:
         pending = migrating.pending()
+        if settings.DATABASE_KIND == "sqlite":
+            yield Finding("database", f"{connection.display_name} {sqlite3.sqlite_version}")
+        else:
+            yield from _postgres(settings)
     except DatabaseError as exc:
+        said = migrating.one_line(exc)
         yield Finding(
-            "database", f"it cannot be opened: {exc}", "Check DATABASE_URL and that the database runs."
+            "database", f"it cannot be opened: {said}", "Check DATABASE_URL and that the database runs."
         )
         return
-    yield Finding("database", f"{connection.display_name} {sqlite3.sqlite_version}")
     mend = (
         "Start `aerodash up` or `aerodash web`, which apply them, or run `manage.py migrate`."
         if pending
         else ""
     )
     yield Finding("migrations", f"{len(pending)} pending" if pending else "all applied", mend)
+
+
+def _postgres(settings: ModuleType) -> Iterator[Finding]:
+    """What there is to say about a PostgreSQL that answers."""
+    from django.db import connection
+
+    names = (
+        *("server_version", "server_version_num", "server_encoding", "max_connections"),
+        *("superuser_reserved_connections", *POSTGRES_DURABLE),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(names)])
+        said = dict(cursor.fetchall())
+        asked_at = time.time()
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8, pg_is_in_recovery()")
+        there, is_standby = cursor.fetchone()
+        here = (asked_at + time.time()) / 2
+    new_enough = int(said["server_version_num"]) >= POSTGRES_MIN * 10_000
+    yield Finding(
+        "database",
+        f"PostgreSQL {said['server_version']}",
+        "" if new_enough else f"AeroDash needs version {POSTGRES_MIN} or newer.",
+    )
+    if is_standby:
+        yield Finding(
+            "database's role", "a standby", "Name the primary in DATABASE_URL: a standby takes no writes."
+        )
+    if said["server_encoding"] != "UTF8":
+        yield Finding(
+            "database's encoding", said["server_encoding"], "Make the database anew with ENCODING 'UTF8'."
+        )
+    yield _clock("database's clock", abs(here - there), "the database's")
+    lax = [f"{name} is {said[name]}" for name in POSTGRES_DURABLE if said[name] == "off"]
+    yield Finding(
+        "database's durability",
+        ", ".join(lax) or f"{', '.join(POSTGRES_DURABLE)} are on",
+        "Turn it on: without it a power cut loses jobs that were acknowledged." if lax else "",
+    )
+    yield _connections(settings, int(said["max_connections"]) - int(said["superuser_reserved_connections"]))
+
+
+def _connections(settings: ModuleType, allowed: int) -> Finding:
+    """Whether the server lets this machine's processes connect as often as they may want to."""
+    from aerodash import database_url
+
+    processes = settings.AERODASH_WEB_PROCESSES + 1  # and the keeper
+    wanted = processes * database_url.CONNECTIONS
+    mend = "" if wanted <= allowed else "Raise max_connections there, or lower AERODASH_WEB_PROCESSES."
+    return Finding(
+        "database's connections", f"{allowed} allowed, up to {wanted} wanted by this machine", mend
+    )
 
 
 def engine(settings: ModuleType) -> Iterator[Finding]:
@@ -97,8 +154,12 @@ def engine(settings: ModuleType) -> Iterator[Finding]:
     )
     yield Finding("eviction policy", policy, mend)
     apart_s = abs(time.time() - (seconds + microseconds / 1e6))
+    yield _clock("clock", apart_s, "the engine's")
+
+
+def _clock(subject: str, apart_s: float, whose: str) -> Finding:
     mend = "Set both machines' clocks by NTP." if apart_s > CLOCK_MAX_S else ""
-    yield Finding("clock", f"{apart_s:.2f} s from the engine's", mend)
+    return Finding(subject, f"{apart_s:.2f} s from {whose}", mend)
 
 
 def _eviction_policy(client) -> str:
@@ -112,6 +173,8 @@ def _eviction_policy(client) -> str:
 
 def _disk(settings: ModuleType) -> Iterator[Finding]:
     yield from _free("disk of the data folder", settings.AERODASH_DATA)
+    if settings.DATABASE_KIND != "sqlite":
+        return
     path = Path(str(settings.DATABASES["default"]["NAME"])).parent
     if path.exists() and path.resolve() != settings.AERODASH_DATA:
         yield from _free("disk of the database", path)

@@ -40,7 +40,7 @@ def django() -> ModuleType:
 
 def check_web(module: ModuleType) -> None:
     """Raise CannotStart if the web processes could not run with these settings, or their port cannot be had."""
-    if module.AERODASH_WEB_PROCESSES > 1 and "sqlite" in module.DATABASES["default"]["ENGINE"]:
+    if module.AERODASH_WEB_PROCESSES > 1 and module.DATABASE_KIND == "sqlite":
         raise CannotStart(
             "AERODASH_WEB_PROCESSES: SQLite has one writer, so it takes one web process; "
             "set DATABASE_URL to PostgreSQL to run more."

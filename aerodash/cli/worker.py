@@ -1,7 +1,6 @@
 """`aerodash worker module:app`: run a program's worker, as declared with the Python SDK."""
 
 import argparse
-import logging
 import os
 
 from aerodash.cli import lifeline
@@ -11,24 +10,38 @@ HELP = "run the job handlers of a Python module against a server (AERODASH_URL, 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """As the SDK has them in aerodash_sdk.worker.options; a test compares the two."""
     parser.add_argument(
-        "app", metavar="module:app", help="where the Worker is: shop.jobs:worker, or jobs.py:worker"
+        "target", metavar="module:app", help="where the Worker is: shop.jobs:worker, or jobs.py:worker"
     )
-    parser.add_argument("--concurrency", type=int, metavar="N", help="how many jobs run at once")
+    parser.add_argument(
+        "--concurrency", type=int, metavar="N", help="how many sync handlers run at once, in each process"
+    )
+    parser.add_argument(
+        "--async-concurrency",
+        type=int,
+        metavar="N",
+        help="how many async handlers run at once, in each process",
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="P", help="how many processes run jobs (1)"
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="end and replace a process that uses more memory: 512M, 2G"
+    )
+    parser.add_argument(
+        "--reload", action="store_true", help="start again when a .py file below the current folder changes"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run jobs until SIGINT or SIGTERM. Raises CannotStart if the worker cannot be found or has no key."""
     lifeline.hold()
     from aerodash_sdk.core.errors import Misconfigured
-    from aerodash_sdk.worker import load, run
+    from aerodash_sdk.worker.options import start
 
-    level = os.environ.get("AERODASH_LOG_LEVEL", "WARNING")
+    os.environ.setdefault("AERODASH_LOG_LEVEL", "WARNING")
     try:
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    except ValueError:
-        raise CannotStart(f"AERODASH_LOG_LEVEL: {level!r} is no log level; WARNING is one.") from None
-    try:
-        return run(load(options.app), concurrency=options.concurrency)
+        return start(options)
     except Misconfigured as exc:
         raise CannotStart(str(exc)) from exc

@@ -103,7 +103,7 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
                 access = await find_access(user, slug, request_id=getattr(request, "request_id", ""))  # type: ignore[arg-type]
             except DatabaseError as exc:
                 request.user = AnonymousUser()  # so that the page of the problem asks the database nothing
-                return problem(request, _database_away(exc))
+                return problem(request, database_away(exc))
             if access is None:
                 raise Http404(f"No project {slug} among those of {user}.")
             request.console = access  # type: ignore[attr-defined]  # read by the context processor
@@ -114,7 +114,7 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
             except AeroDashError as exc:
                 response = problem(request, exc)
             except DatabaseError as exc:
-                response = problem(request, _database_away(exc))
+                response = problem(request, database_away(exc))
             patch_vary_headers(response, ["HX-Request"])
             response.headers.setdefault(
                 "Cache-Control", "private, no-cache"
@@ -147,6 +147,6 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(url)
 
 
-def _database_away(exc: DatabaseError) -> EngineDown:
+def database_away(exc: DatabaseError) -> EngineDown:
     log.warning("The database does not answer: %s", exc)
     return EngineDown("The database does not answer.", reason="database_unavailable")

@@ -1,5 +1,6 @@
 """What production asks of whoever changes a flag, by whichever verb: the switch, the entry's value, its end."""
 
+from aerodash import database
 from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from aerodash.models import Project
@@ -13,7 +14,8 @@ async def check_reason(project: ProjectId, *, key: str, reason: str) -> None:
     """
     if not key.startswith(PREFIX) or reason.strip():
         return
-    if await Project.objects.filter(pk=project, environment=Project.Environment.PRODUCTION).aexists():
+    production = Project.objects.filter(pk=project, environment=Project.Environment.PRODUCTION)
+    if await database.ask(production.exists)():
         raise InvalidInput(
             "In production a flag is changed with a reason, for the audit log.",
             reason="reason_needed", field="reason",
