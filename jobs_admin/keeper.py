@@ -1,19 +1,51 @@
-"""What the keeper does for jobs: it ends the runs whose worker fell silent, and checks the counters."""
+"""What the keeper does for jobs: it ends what is over, forgets what is old, and keeps the counters short and right."""
 
 import logging
 from collections.abc import Awaitable, Callable
 
-from jobs_admin import services
+from django.conf import settings
+
+from jobs_admin import batches, schedules, services
 
 SWEEP_EVERY_S = 0.5
+FIRE_EVERY_S = 0.5
+FOLD_EVERY_S = 1.0
+FINISH_EVERY_S = 10.0
+PRUNE_EVERY_S = 60.0
 RECONCILE_EVERY_S = 3600.0
+DAY_MS = 24 * 3_600_000
 
 log = logging.getLogger("aerodash.keeper.jobs")
 
 
 async def sweep_leases() -> int:
-    """Put back, fail or cancel every job whose lease has expired; returns how many. Raises EngineDown."""
+    """End the runs whose lease has expired and the jobs past their deadline; how many. Raises EngineDown."""
     return await services.sweep()
+
+
+async def fire_schedules() -> int:
+    """Enqueue the jobs of the schedules' slots that have come; returns how many. Raises EngineDown."""
+    return await schedules.fire()
+
+
+async def finish_batches() -> int:
+    """End the batches that are over and were left open by a process that died; how many. Raises EngineDown."""
+    return await batches.finish_left_over()
+
+
+async def prune() -> int:
+    """Delete the ended jobs that nobody keeps any more; returns how many. Raises EngineDown."""
+    kept_days = {
+        "completed": settings.AERODASH_KEEP_COMPLETED_DAYS,
+        "failed": settings.AERODASH_KEEP_FAILED_DAYS,
+        "cancelled": settings.AERODASH_KEEP_CANCELLED_DAYS,
+    }
+    return await services.prune(retention_ms={status: days * DAY_MS for status, days in kept_days.items()})
+
+
+async def fold_counters() -> None:
+    """Sum up the counters' rows, where each transaction adds its own. Raises EngineDown."""
+    await services.fold()
 
 
 async def reconcile_counters() -> None:
@@ -27,5 +59,9 @@ async def reconcile_counters() -> None:
 
 TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
     ("jobs.sweep_leases", SWEEP_EVERY_S, sweep_leases),
+    ("jobs.fire_schedules", FIRE_EVERY_S, fire_schedules),
+    ("jobs.finish_batches", FINISH_EVERY_S, finish_batches),
+    ("jobs.fold_counters", FOLD_EVERY_S, fold_counters),
+    ("jobs.prune", PRUNE_EVERY_S, prune),
     ("jobs.reconcile_counters", RECONCILE_EVERY_S, reconcile_counters),
 ]

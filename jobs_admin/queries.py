@@ -4,20 +4,21 @@ Pages call them as they are, live pushes through database_sync_to_async, the API
 Every one needs the queue:read right. Source: jobs.md, wire contract section 4.
 """
 
-import time
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, QuerySet, Sum
+from django.db.models import BooleanField, Q, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
-from aerodash import limits
+from aerodash import instants, limits
 from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
-from aerodash.ids import ProjectId
-from jobs_admin.bounds import check_within
-from jobs_admin.models import Job, JobCounter, Status
+from aerodash.ids import JobId, ProjectId
+from jobs_admin.bounds import check_text, check_within
+from jobs_admin.models import Batch, Job, JobCounter, JobLog, JobProgress, JobTag, JobType, Status
 from jobs_admin.records import (
     Counts,
     FinerCounts,
@@ -25,15 +26,32 @@ from jobs_admin.records import (
     JobDetail,
     JobPage,
     JobRow,
+    LogPage,
     TypeCounts,
+    TypeRow,
     attempts_of,
+    carried_by,
     events_of,
     instant_or_none,
+    line_of,
+    progress_of,
     row_of,
+    type_row,
 )
 
 FINER_STATES = ("due", "scheduled", "retrying", "cancelling")
 """What `page` takes besides the five statuses; "due" is what a worker would get now."""
+ENDED = ("completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Jobs that match everything that is given. status: one of the five, or one of FINER_STATES. batch: its id."""
+
+    status: str | None = None
+    type: str | None = None
+    tag: str | None = None
+    batch: str | None = None
 
 
 def counts(project: ProjectId, actor: Actor, *, type: str | None = None) -> Counts:
@@ -51,7 +69,7 @@ def finer_counts(project: ProjectId, actor: Actor, *, type: str | None = None) -
     Time makes scheduled jobs due, so no counter can follow: this reads one index entry for each pending job.
     """
     actor.require(Scope.QUEUE_READ)
-    now_ms = _now_ms()
+    now_ms = instants.now_ms()
     # Left alone, SQLite takes job_by_status and looks every row up for its due time.
     hint = "INDEXED BY job_lease_order" if connection.vendor == "sqlite" else ""
     sql = f"""
@@ -81,12 +99,24 @@ def types(project: ProjectId, actor: Actor) -> list[TypeCounts]:
     return [TypeCounts(name, Counts(**by_status)) for name, by_status in found.items()]
 
 
+def job_types(project: ProjectId, actor: Actor) -> list[TypeRow]:
+    """The types that have jobs or settings, by name: their counts, whether they are paused, what they say."""
+    actor.require(Scope.QUEUE_READ)
+    said = {row.name: row for row in JobType.objects.filter(project_id=project)}
+    counted = {row.name: row.counts for row in types(project, actor)}
+    return [
+        type_row(name, counted.get(name, Counts()), said.get(name)) for name in sorted(said.keys() | counted)
+    ]
+
+
 def page(
     project: ProjectId,
     actor: Actor,
     *,
     status: str | None = None,
     type: str | None = None,
+    tag: str | None = None,
+    batch: str | None = None,
     before: str | None = None,
     after: str | None = None,
     limit: int = 50,
@@ -101,7 +131,8 @@ def page(
     check_within("limit", limit, 1, limits.JOBS_PER_PAGE)
     upwards = after is not None
     cursor = after if upwards else before
-    found = _ids(project, status, type, _cursor(cursor) if cursor else None, upwards, limit + 1)
+    wanted = JobFilter(status, type, tag, batch)
+    found = _ids(project, wanted, _cursor(cursor) if cursor else None, upwards, limit + 1)
     more, ids = len(found) > limit, found[:limit]
     if upwards:
         ids.reverse()
@@ -120,6 +151,8 @@ def newer(
     after: str,
     status: str | None = None,
     type: str | None = None,
+    tag: str | None = None,
+    batch: str | None = None,
     most: int = limits.JOBS_PER_PAGE,
 ) -> int:
     """How many jobs came after this cursor, counted up to `most`: what a live list holds back until it is asked.
@@ -127,7 +160,25 @@ def newer(
     Raises InvalidInput for an unknown status or a broken cursor.
     """
     actor.require(Scope.QUEUE_READ)
-    return len(_ids(project, status, type, _cursor(after), True, most))
+    return len(_ids(project, JobFilter(status, type, tag, batch), _cursor(after), True, most))
+
+
+def newest_ended(project: ProjectId, filter: JobFilter) -> JobId | None:
+    """The newest of the ended jobs that match; None if none does. For retry_matching, which has checked the rights.
+
+    Raises InvalidInput for a status that is not an ended one.
+    """
+    found = _ids(project, _ended(filter), None, False, 1)
+    return JobId(str(found[0])) if found else None
+
+
+def ended_ids(
+    project: ProjectId, filter: JobFilter, *, after: JobId | None, up_to: JobId, limit: int
+) -> list[JobId]:
+    """The next ids after one of the ended jobs that match, oldest first, none beyond up_to. See newest_ended."""
+    found = _ids(project, _ended(filter), None if after is None else uuid.UUID(after), True, limit)
+    last = uuid.UUID(up_to)
+    return [JobId(str(id)) for id in found if id <= last]
 
 
 def rows(project: ProjectId, actor: Actor, *, ids: Iterable[str]) -> tuple[JobRow, ...]:
@@ -140,7 +191,9 @@ def records(project: ProjectId, actor: Actor, *, ids: Iterable[str]) -> tuple[Jo
     """These jobs with payload, result and error, newest first; ids that are unknown, or no ids at all, are left out."""
     actor.require(Scope.QUEUE_READ)
     known = [id for id in map(_uuid, ids) if id is not None]
-    now_ms = _now_ms()
+    now_ms = instants.now_ms()
+    found = _found(project, known, Job.objects.all())
+    progress = JobProgress.objects.in_bulk([job.pk for job in found if job.run])
     return tuple(
         JobContent(
             row=row_of(job, now_ms),
@@ -149,9 +202,38 @@ def records(project: ProjectId, actor: Actor, *, ids: Iterable[str]) -> tuple[Jo
             error_type=job.error_type,
             error_message=job.error_message,
             traceback=job.traceback,
+            carried=carried_by(job),
+            progress=progress_of(progress.get(job.pk)),
         )
-        for job in _found(project, known, Job.objects.all())
+        for job in found
     )
+
+
+def logs(project: ProjectId, actor: Actor, *, job_id: str, after: str | None = None) -> LogPage:
+    """Up to 1000 lines that the job's handlers wrote, oldest first, after a cursor; none for an unknown job.
+
+    Raises InvalidInput for a broken cursor.
+    """
+    actor.require(Scope.QUEUE_READ)
+    start = 0
+    if after is not None:
+        if not (after.isascii() and after.isdigit() and len(after) <= 18):
+            raise InvalidInput("This cursor is not one of ours.", reason="invalid_cursor", field="after")
+        start = int(after)
+    id = _uuid(job_id)
+    if id is None or not Job.objects.filter(pk=id, project_id=project).exists():
+        return LogPage((), 0, after)
+    lines = JobLog.objects.filter(job_id=id, pk__gt=start).order_by("pk")[: limits.LOG_LINES_PER_PAGE]
+    dropped = JobProgress.objects.filter(pk=id).values_list("log_dropped", flat=True).first()
+    found = list(lines)
+    cursor = str(found[-1].pk) if found else after
+    return LogPage(tuple(line_of(line) for line in found), dropped or 0, cursor)
+
+
+def status(project: ProjectId, *, job_id: str) -> str | None:
+    """Where a job stands that the caller itself enqueued, which needs no right to read others; None if it is gone."""
+    found = Job.objects.filter(pk=job_id, project_id=project).values_list("status", flat=True)
+    return found.first()
 
 
 def job(project: ProjectId, actor: Actor, *, job_id: str) -> JobDetail | None:
@@ -161,7 +243,7 @@ def job(project: ProjectId, actor: Actor, *, job_id: str) -> JobDetail | None:
     found = None if id is None else Job.objects.filter(project_id=project, pk=id).first()
     if found is None:
         return None
-    now_ms = _now_ms()
+    now_ms = instants.now_ms()
     return JobDetail(
         row=row_of(found, now_ms),
         payload=found.payload,
@@ -176,34 +258,33 @@ def job(project: ProjectId, actor: Actor, *, job_id: str) -> JobDetail | None:
         cancel_requested_by=found.cancel_requested_by,
         enqueued_by=found.enqueued_by,
         enqueued_door=found.enqueued_door,
+        carried=carried_by(found),
+        progress=progress_of(JobProgress.objects.filter(pk=found.pk).first()),
         attempts=attempts_of(found, now_ms),
         events=events_of(found),
     )
 
 
 def _ids(
-    project: ProjectId,
-    status: str | None,
-    type: str | None,
-    start: uuid.UUID | None,
-    upwards: bool,
-    limit: int,
+    project: ProjectId, filter: JobFilter, start: uuid.UUID | None, upwards: bool, limit: int
 ) -> list[uuid.UUID]:
     """The next ids after `start`; all statuses together are a merge of five ranges of one index.
 
-    Raises InvalidInput for an unknown status.
+    Raises InvalidInput for an unknown status, or a tag that cannot be one.
     """
-    if status is not None and status not in (*Status.values, *FINER_STATES):
-        raise InvalidInput(f"{status!r} is not a status.", reason="unknown_status", field="status")
-    now_ms = _now_ms()
-    states: Sequence[str] = Status.values if status is None else (status,)
+    if filter.status is not None and filter.status not in (*Status.values, *FINER_STATES):
+        raise InvalidInput(f"{filter.status!r} is not a status.", reason="unknown_status", field="status")
+    if filter.tag is not None:
+        check_text("tag", filter.tag, limits.TAG_CHARS, least=1)
+    if filter.batch is not None and not _has_batch(project, filter.batch):
+        return []
+    past = {} if start is None else {"gt" if upwards else "lt": start}
+    order = "" if upwards else "-"
     ranges: list[str] = []
     values: list[object] = []
-    for number, state in enumerate(states):
-        jobs = _of_state(project, state, type, now_ms)
-        if start is not None:
-            jobs = jobs.filter(pk__gt=start) if upwards else jobs.filter(pk__lt=start)
-        found = jobs.order_by("pk" if upwards else "-pk").values_list("pk", flat=True)[:limit]
+    for number, (jobs, id) in enumerate(_ranges(project, filter)):
+        some = jobs.filter(**{f"{id}__{than}": pk for than, pk in past.items()})
+        found = some.order_by(order + id).values_list(id, flat=True)[:limit]
         sql, params = found.query.sql_with_params()
         ranges.append(f"SELECT * FROM ({sql}) AS range_{number}")
         values += params
@@ -214,8 +295,45 @@ def _ids(
         return [uuid.UUID(str(id)) for (id,) in cursor.fetchall()]
 
 
-def _of_state(project: ProjectId, state: str, type: str | None, now_ms: int) -> QuerySet[Job]:
-    jobs = Job.objects.filter(project_id=project)
+def _ranges(project: ProjectId, filter: JobFilter) -> list[tuple[QuerySet[Any], str]]:
+    """What holds the jobs, each in the order of an index, and the field of theirs that is the job's id."""
+    now_ms = instants.now_ms()
+    if filter.tag is not None:
+        return [(_tagged(project, filter, now_ms), "job_id")]
+    states: Sequence[str] = Status.values if filter.status is None else (filter.status,)
+    return [
+        (_of_state(project, state, filter.type, now_ms, batch=_uuid(filter.batch or "")), "pk")
+        for state in states
+    ]
+
+
+def _tagged(project: ProjectId, filter: JobFilter, now_ms: int) -> QuerySet[JobTag]:
+    """The jobs of a tag, from the tag's own rows: each is looked up for what else is asked."""
+    jobs = JobTag.objects.filter(project_id=project, tag=filter.tag)
+    if filter.type is not None:
+        jobs = jobs.filter(job__type=filter.type)
+    if filter.batch is not None:
+        jobs = jobs.filter(job__batch_id=_uuid(filter.batch))
+    waits, runs = Q(job__status="pending"), Q(job__status="processing")
+    match filter.status:
+        case None:
+            return jobs
+        case "due":
+            return jobs.filter(waits, job__due_at_ms__lte=now_ms)
+        case "scheduled":
+            return jobs.filter(waits, job__due_at_ms__gt=now_ms, job__attempts=0)
+        case "retrying":
+            return jobs.filter(waits, job__attempts__gt=0)
+        case "cancelling":
+            return jobs.filter(runs, job__cancel_requested_at_ms__isnull=False)
+    return jobs.filter(job__status=filter.status)
+
+
+def _of_state(
+    project: ProjectId, state: str, type: str | None, now_ms: int, *, batch: uuid.UUID | None = None
+) -> QuerySet[Job]:
+    # A batch is of one project; with the project's condition too, a type's own index would look better.
+    jobs = Job.objects.filter(project_id=project) if batch is None else Job.objects.filter(batch_id=batch)
     if type is not None:
         jobs = jobs.filter(type=type)
     match state:
@@ -228,6 +346,20 @@ def _of_state(project: ProjectId, state: str, type: str | None, now_ms: int) -> 
         case "cancelling":
             return jobs.filter(_literally("processing"), cancel_requested_at_ms__isnull=False)
     return jobs.filter(status=state)
+
+
+def _has_batch(project: ProjectId, batch: str) -> bool:
+    id = _uuid(batch)
+    return id is not None and Batch.objects.filter(pk=id, project_id=project).exists()
+
+
+def _ended(filter: JobFilter) -> JobFilter:
+    if filter.status not in (None, *ENDED):
+        raise InvalidInput(
+            "Only jobs that have ended can be put back: completed, failed or cancelled ones.",
+            reason="unknown_status", field="filter.status",
+        )  # fmt: skip
+    return replace(filter, status=filter.status or "failed")
 
 
 def _literally(status: str) -> RawSQL:
@@ -249,7 +381,7 @@ _ROW_COLUMNS = [
 def _rows(project: ProjectId, ids: Sequence[uuid.UUID]) -> tuple[JobRow, ...]:
     if not ids:
         return ()
-    now_ms = _now_ms()
+    now_ms = instants.now_ms()
     return tuple(row_of(job, now_ms) for job in _found(project, ids, Job.objects.only(*_ROW_COLUMNS)))
 
 
@@ -273,7 +405,3 @@ def _uuid(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,10 +1,13 @@
 """What reads about jobs answer with: frozen records, made from rows. Instants are aware UTC, lengths are seconds."""
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
+from datetime import datetime
 
-from jobs_admin.models import Attempt, Job, JobEvent, Status
+from aerodash import instants
+from jobs_admin.engine.contract import TypeSettings
+from jobs_admin.engine.rules import RetryPolicy
+from jobs_admin.models import Attempt, Job, JobEvent, JobLog, JobProgress, JobType, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,32 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What a job's enqueue said besides its payload and its times. "" and None: it did not say.
+
+    timeout_s: the job's own; its type's may take its place.
+    """
+
+    tags: tuple[str, ...]
+    batch: str | None
+    partition_key: str
+    unique_key: str
+    timeout_s: float | None
+    deadline_at: datetime | None
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressRow:
+    """How far the job's handler last said it is, and when. run: of which run that was."""
+
+    run: int
+    percent: float | None
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class JobContent:
     """A job's row with what it carries. payload, result: JSON text."""
 
@@ -76,6 +105,46 @@ class JobContent:
     error_type: str
     error_message: str
     traceback: str
+    carried: Carried
+    progress: ProgressRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A line that a handler wrote in one of the job's runs."""
+
+    run: int
+    at: datetime
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some lines of a job's log. dropped: over the bound, and not kept. cursor: for those after these."""
+
+    lines: tuple[LogRow, ...]
+    dropped: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRow:
+    """When a type was paused, by whom and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow:
+    """A type, its jobs per status, and what it says about them."""
+
+    name: str
+    counts: Counts
+    paused: PauseRow | None
+    settings: TypeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +204,8 @@ class JobDetail:
     cancel_requested_by: str
     enqueued_by: str
     enqueued_door: str
+    carried: Carried
+    progress: ProgressRow | None
     attempts: tuple[AttemptRow, ...]
     events: tuple[EventRow, ...]
 
@@ -168,6 +239,51 @@ def row_of(job: Job, now_ms: int) -> JobRow:
         error=": ".join(filter(None, (job.error_type, job.error_message.partition("\n")[0]))),
         payload_bytes=job.payload_bytes,
     )
+
+
+def carried_by(job: Job) -> Carried:
+    return Carried(
+        tags=tuple(json.loads(job.tags)) if job.tags else (),
+        batch=None if job.batch_id is None else str(job.batch_id),
+        partition_key=job.partition_key,
+        unique_key=job.unique_key,
+        timeout_s=None if job.timeout_ms is None else job.timeout_ms / 1000,
+        deadline_at=instant_or_none(job.deadline_at_ms),
+        traceparent=job.traceparent,
+    )
+
+
+def progress_of(row: JobProgress | None) -> ProgressRow | None:
+    """None where nothing but log lines came, too."""
+    if row is None or (row.percent is None and not row.message):
+        return None
+    return ProgressRow(row.run, row.percent, row.message, _instant(row.at_ms))
+
+
+def line_of(line: JobLog) -> LogRow:
+    return LogRow(line.run, _instant(line.at_ms), line.level, line.message)
+
+
+def type_row(name: str, counts: Counts, said: JobType | None) -> TypeRow:
+    """said: None for a type with the defaults."""
+    if said is None:
+        return TypeRow(name, counts, None, TypeSettings())
+    paused = None
+    if said.paused_at_ms is not None:
+        paused = PauseRow(_instant(said.paused_at_ms), said.paused_by, said.pause_reason)
+    return TypeRow(name, counts, paused, settings_of(said))
+
+
+def settings_of(said: JobType) -> TypeSettings:
+    same = {column: getattr(said, column) for column in _SETTINGS if column not in {"retry", "secret_paths"}}
+    return TypeSettings(
+        retry=RetryPolicy.parse(said.retry_policy) if said.retry_policy else None,
+        secret_paths=tuple(json.loads(said.secret_paths)),
+        **same,
+    )
+
+
+_SETTINGS = tuple(field.name for field in fields(TypeSettings))
 
 
 def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
@@ -232,4 +348,4 @@ def instant_or_none(at_ms: int | None) -> datetime | None:
 
 
 def _instant(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
+    return instants.of_ms(at_ms)

@@ -12,6 +12,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from aerodash import instants
+
 register = template.Library()
 
 SPRITE = "vendor/icons-3.48.0/icons.svg"
@@ -82,7 +84,7 @@ def ago(at: datetime | None) -> SafeString:
     seconds = max(time.time() - at.timestamp(), 0)
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',
-        _iso(at),
+        instants.text_of(at),
         _exact(at),
         f"{spell(seconds, coarse=True)} ago",
     )
@@ -96,7 +98,7 @@ def clock(at: datetime | None) -> SafeString:
     at = at.astimezone(UTC)
     day = "" if at.date() == datetime.now(UTC).date() else f"{at:%Y-%m-%d} "
     shown = f"{day}{at:%H:%M:%S}.{at.microsecond // 1000:03}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', _iso(at), _exact(at), shown)
+    return format_html('<time datetime="{}" title="{}">{}</time>', instants.text_of(at), _exact(at), shown)
 
 
 @register.simple_tag
@@ -111,7 +113,7 @@ def countdown(at: datetime | None, ended: str = "now", before: str = "", soon: b
     before = f"{before} " if before else ""
     return format_html(
         '<time datetime="{}" title="{}" data-until data-ended="{}" data-before="{}"{}{}>{}</time>',
-        _iso(at), _exact(at), ended, before,
+        instants.text_of(at), _exact(at), ended, before,
         SafeString(" data-soon") if soon else "", SafeString(' class="ad-warn"') if soon and 0 < left < 60 else "",
         before + left_text(left) if left > 0 else ended,
     )  # fmt: skip
@@ -124,7 +126,7 @@ def since(at: datetime | None) -> SafeString:
         return SafeString("")
     return format_html(
         '<time datetime="{}" title="{}" data-since>{}</time>',
-        _iso(at),
+        instants.text_of(at),
         _exact(at),
         left_text(time.time() - at.timestamp()),
     )
@@ -191,10 +193,6 @@ def left_text(seconds: float) -> str:
         return f"{whole // 86400:,} d {whole // 3600 % 24:02} h"
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours:02}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _exact(at: datetime) -> str:

@@ -68,7 +68,7 @@ class Decoder:
         for field in self._fields:
             raw = field.find(sent, within)
             if raw is not None:
-                values[field.name] = field.decode(raw, within)
+                values[field.attribute] = field.decode(raw, within)
             elif field.required:
                 name = within + field.name
                 raise InvalidInput(f"{name} is required.", reason="missing", field=name)
@@ -80,6 +80,7 @@ class _Field:
 
     def __init__(self, info: msgspec.structs.FieldInfo, request: type[msgspec.Struct]) -> None:
         self.name = info.encode_name
+        self.attribute = info.name
         self.required = info.required
         self._is_raw = info.type is Raw or (Raw in _types_in(info.type, depth=1))
         self._names = (info.encode_name, *getattr(request, "aliases", {}).get(info.encode_name, ()))
@@ -87,6 +88,7 @@ class _Field:
         self._decoder = msgspec.json.Decoder(info.type, strict=True)
         nested = [t for t in _types_in(info.type) if isinstance(t, type) and issubclass(t, Request)]
         self._items = Decoder(nested[0]) if nested else None
+        self._kinds = _types_in(info.type, origins=True)
         self._most_items = _most_items(msgspec.inspect.type_info(info.type))
 
     def find(self, sent: dict[str, Raw], within: str) -> Raw | None:
@@ -110,7 +112,7 @@ class _Field:
         name = within + self.name
         if self._items is not None:
             text = bytes(raw)
-            if text.startswith(b"["):
+            if text.startswith(b"[") and list in self._kinds:
                 items = _ARRAY.decode(text)
                 if self._most_items is not None and len(items) > self._most_items:
                     # Before the items are read: a body has room for a million, and the loop waits meanwhile.
@@ -119,7 +121,8 @@ class _Field:
                         reason="too_many", field=name, limit=self._most_items,
                     )  # fmt: skip
                 return [self._items.by_field(item, f"{name}[{i}].") for i, item in enumerate(items)]
-            if not any(t is dict for t in _types_in(self._decoder.type, origins=True)):
+            # Anything but an object is for the other types of the field's union, or refused below by its name.
+            if text.startswith(b"{") and dict not in self._kinds:
                 return self._items.by_field(text, f"{name}.")
         try:
             return self._decoder.decode(raw)

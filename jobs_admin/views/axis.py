@@ -37,14 +37,17 @@ _LOOKS = {
     "completed": "ok",
     "processing": "running",
     "lease_expired": "crash",
+    "worker_lost": "crash",
     "cancelled": "wait",
     "released": "wait",
 }
 _WORDS = {
     "completed": "completed",
     "failed": "failed",
+    "timed_out": "over its time limit",
+    "worker_lost": "worker lost",
     "lease_expired": "lease expired",
-    "released": "released",
+    "released": "given back",
     "cancelled": "cancelled",
     "processing": "runs",
 }
@@ -161,7 +164,8 @@ def _bar(label: str, index: int, wait_x: float, x: float, end_x: float, look: st
 
 
 def _ticks(starts: datetime, span: float, x: Callable[[datetime], float]) -> tuple[Tick, ...]:
-    step = next((s for s in _STEPS_S if span / s <= 8), _STEPS_S[-1])
+    # Labels with milliseconds are as wide as a fifth of the axis.
+    step = next((s for s in _STEPS_S if span / s <= (8 if s >= 1 else 5)), _STEPS_S[-1])
     first = starts.timestamp() // step * step + step
     pattern = "%Y-%m-%d" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S"
     ticks = []

@@ -12,6 +12,7 @@ from jobs_admin import services
 _REFUSALS = {
     "not_found": "There is no such job any more.",
     "not_finished": "This job has not ended yet, so there is nothing to retry.",
+    "unique_taken": "Another unfinished job of its type has its unique key, so this one cannot be retried now.",
 }
 
 

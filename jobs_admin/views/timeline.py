@@ -1,16 +1,18 @@
-"""Everything that happened to a job as lines, newest first, and in one sentence why it is not running."""
+"""Everything that happened to a job as lines, newest first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from aerodash.templatetags.aerodash_ui import spell
+from aerodash.console.jsontext import pretty
+from aerodash.templatetags.aerodash_ui import size, spell
 from jobs_admin.records import AttemptRow, EventRow, JobDetail
+
+FOLD_CHARS = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timeline. tone: "", "bad", "warn" or "good"."""
+    """One line of the timeline. tone: "", "bad", "warn", "good" or "run". fold: a text behind its title, fold_title."""
 
     at: datetime
     title: str
@@ -19,6 +21,8 @@ class Entry:
     meta: str = ""
     error: str = ""
     traceback: str = ""
+    fold_title: str = ""
+    fold: str = ""
     until: datetime | None = None
 
     @property
@@ -57,72 +61,77 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _RUN_LINES = {
     "completed": Entry(_NEVER, "Run {} completed", icon="circle-check", tone="good"),
     "failed": Entry(_NEVER, "Run {} failed", icon="circle-x", tone="bad"),
+    "timed_out": Entry(_NEVER, "Run {} ended: over its time limit", icon="hourglass-off", tone="bad"),
+    "worker_lost": Entry(_NEVER, "Run {} lost: its worker died", icon="plug-connected-x", tone="bad"),
     "lease_expired": Entry(_NEVER, "Run {} lost: its lease expired", icon="plug-connected-x", tone="bad"),
-    "released": Entry(_NEVER, "Run {} given back by its worker", icon="arrow-back-up"),
+    "released": Entry(_NEVER, "Run {} given back unfinished", icon="arrow-back-up"),
     "cancelled": Entry(_NEVER, "Run {} ended as cancelled", icon="ban"),
 }
 
 
 def _of_event(event: EventRow, detail: JobDetail) -> Entry:
     by = f"by {event.by}" + (f" ({event.door})" if event.door else "")
+    say = event.details
     match event.kind:
         case "enqueued":
             return Entry(event.at, "Enqueued", icon="plus", meta=f"{by} · {detail.row.max_retries} retries")
+        case "replaced":
+            title = "Replaced by a later enqueue with its unique key"
+            meta = f"{by} · payload version {say['payload_version']}"
+            return Entry(event.at, title, icon="refresh", meta=meta)
         case "cancel_requested":
             return Entry(event.at, "Asked to stop", icon="hand-stop", tone="warn", meta=by)
         case "cancelled":
-            return Entry(event.at, "Cancelled before it began", icon="ban", meta=by)
+            title = f"Cancelled before run {event.run + 1}" if event.run else "Cancelled before it began"
+            return Entry(event.at, title, icon="ban", meta=by)
+        case "expired":
+            meta = "it had not begun by then, and will not"
+            return Entry(event.at, "Its deadline passed", icon="hourglass-off", tone="bad", meta=meta)
         case "retried":
-            edited = " · with an edited payload" if "payload_before" in event.details else ""
-            title = f"Retried by hand, was {event.details['was']}"
-            return Entry(event.at, title, icon="rotate-clockwise", meta=by + edited)
+            return _retried(event, by)
         case "late_result":
-            cause = "a cancel had won" if event.details["refused"] == "cancelled" else "its lease was over"
-            title = f"Late result refused: {event.details['outcome']}"
-            more = f"; {event.details['more']:,} more like it came after" if event.details.get("more") else ""
-            return Entry(
-                event.at, title, icon="shield-x", meta=f"{by} · {cause}; the status did not change{more}"
-            )
+            return _late(event, by)
         case "poisoned":
-            title = f"Stopped after {event.details['crashes']} crashes in a row"
-            return Entry(
-                event.at, title, icon="skull", tone="bad", meta="its workers kept dying while they ran it"
-            )
+            title = f"Stopped after {say['crashes']} crashes in a row"
+            meta = "its workers kept dying while they ran it"
+            return Entry(event.at, title, icon="skull", tone="bad", meta=meta)
     return Entry(event.at, event.kind, icon="info-circle", meta=by)
 
 
-def why(detail: JobDetail, running: int, waiting: int, now: datetime) -> tuple[str, Sequence[str]] | None:
-    """Why the job is not running, as a tone and the parts of one sentence; None where the question does not arise.
+def _retried(event: EventRow, by: str) -> Entry:
+    say = event.details
+    entry = Entry(event.at, f"Retried by hand, was {say['was']}", icon="rotate-clockwise", meta=by)
+    if "payload_before" not in say:
+        return entry
+    title, text = _fold("Payload before", str(say["payload_before"]))
+    meta = f"{by} · with an edited payload, version {say['payload_version']}"
+    return replace(entry, meta=meta, fold_title=title, fold=text)
 
-    running, waiting: jobs of its type now. The parts "{due}" and "{lease}" are filled with a countdown by the page.
+
+def _late(event: EventRow, by: str) -> Entry:
+    say = event.details
+    cause = "a cancel had won" if say["refused"] == "cancelled" else "its lease was over"
+    more = f"; {say['more']:,} more like it came after" if say.get("more") else ""
+    title, text = _fold("What it sent", str(say.get("result", "")), say.get("result_bytes"))
+    return Entry(
+        event.at,
+        f"Late result refused: {say['outcome']}",
+        icon="shield-x",
+        meta=f"{by} · {cause}; the status did not change{more}",
+        error=": ".join(str(say[part]) for part in ("error_type", "error") if part in say),
+        fold_title=title,
+        fold=text,
+    )
+
+
+def _fold(title: str, text: str, size_bytes: object = None) -> tuple[str, str]:
+    """A JSON text and its title, ("", "") for none. Of a long one its beginning: the timeline is sent at every change.
+
+    size_bytes: of the whole, if the text is only the beginning of it already.
     """
-    row = detail.row
-    last = detail.attempts[0] if detail.attempts else None
-    if row.status == "pending":
-        if row.due_at > now:
-            if row.attempts and last is not None:
-                cause = "lost its worker" if last.outcome == "lease_expired" else "failed"
-                return "warn", ("It waits until", "{due}", f", because run {last.run} {cause}.")
-            return "warn", ("It waits until", "{due}", ", because it was enqueued with a delay.")
-        others = f", {waiting - 1:,} other{'s wait' if waiting != 2 else ' waits'}" if waiting > 1 else ""
-        if not running:
-            return "warn", (
-                f"It is due and waits for a worker{others}. None of its type runs now: is a worker alive that takes it?",
-            )
-        return "warn", (
-            f"It is due and waits for a worker; {running:,} of its type run{'s' if running == 1 else ''} now{others}.",
-        )
-    if row.state == "cancelling":
-        asked = f"{detail.cancel_requested_by} asked it to stop; its worker learns at the next heartbeat."
-        return "warn", (asked + " It ends as cancelled, at the latest when its lease ends,", "{lease}", ".")
-    if row.status == "failed":
-        if row.attempts <= row.max_retries:
-            return "bad", (
-                f"It failed for good after attempt {row.attempts} of {row.max_retries + 1}: no further try was wanted.",
-            )
-        return "bad", (f"It failed: {_budget(row.attempts)} Retry gives it the whole budget again.",)
-    return None
-
-
-def _budget(attempts: int) -> str:
-    return "its only attempt is used up." if attempts == 1 else f"all {attempts} attempts are used up."
+    if not text:
+        return "", ""
+    if size_bytes is None and len(text) <= FOLD_CHARS:
+        return title, pretty(text)
+    whole = size_bytes if isinstance(size_bytes, int) else len(text.encode())
+    return f"{title}, the beginning of {size(whole)}", text[:FOLD_CHARS]
