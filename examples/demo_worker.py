@@ -71,12 +71,15 @@ def generate_report(job: Job) -> dict[str, object]:
     revenue = 0.0
     for day in range(1, 31):
         if job.wait_cancelled(seconds_for(job, 2.0, 6.0) / 30):
+            job.log(f"cancelled on day {day}", "warning")
             return {"stoppedAt": day}
+        job.progress(100 * day / 30, f"day {day} of 30")
         orders = sales.randint(20, 400)
         takings = round(orders * sales.uniform(8, 60), 2)
         revenue += takings
         rows.writerow([f"{month}-{day:02}", orders, takings])
     text = table.getvalue()
+    job.log(f"{month}: 30 days, {revenue:.2f} in all")
     return {
         "month": month,
         "revenue": round(revenue, 2),

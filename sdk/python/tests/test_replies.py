@@ -137,4 +137,4 @@ def test_reply_that_lacks_what_it_should_hold_is_a_bad_one(call: Request, reply:
 def test_lease_hands_out_jobs_with_their_tokens() -> None:
     call = work.lease(WorkerIdentity("w", "h", 1, "0"), types=["send-email"], limit=1, lease_s=30, wait_s=0)
     [leased] = answer(call, {"jobs": [{**RECORD, "status": "processing", "leaseToken": "tok"}]})
-    assert (leased.job.id, leased.lease_token) == ("0192", "tok")
+    assert (leased.id, leased.lease_token) == ("0192", "tok")

@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from aerodash_sdk.core import cache, queue, work
 from aerodash_sdk.core.errors import InvalidInput
-from aerodash_sdk.core.records import JobError, NewJob, Settlement, WorkerIdentity
+from aerodash_sdk.core.records import JobError, NewJob, WorkerIdentity
 from aerodash_sdk.core.request import Repeat, Request
+from aerodash_sdk.core.work import Settlement
 
 WORKER = WorkerIdentity("w1", "host", 42, "0.1.0")
 
@@ -59,7 +61,7 @@ WORKER = WorkerIdentity("w1", "host", 42, "0.1.0")
             {"type": "t", "status": "failed", "limit": 3},
         ),
         (queue.cancel_job("j"), "/queue/cancel", {"jobId": "j"}),
-        (queue.retry_job("j"), "/queue/retry", {"jobIds": ["j"]}),
+        (queue.retry(["j"]), "/queue/retry", {"jobIds": ["j"]}),
         (
             work.lease(WORKER, types=["a", "b"], limit=4, lease_s=30, wait_s=20),
             "/queue/lease",
@@ -74,8 +76,8 @@ WORKER = WorkerIdentity("w1", "host", 42, "0.1.0")
         (
             work.settle(
                 [
-                    Settlement("j1", "t1", "completed", result={"n": 1}),
-                    Settlement("j2", "t2", "failed", error=JobError("E", "m", "tb"), retry_after_s=0),
+                    Settlement("j1", "t1", "completed", result=msgspec.Raw(b'{"n": 1}')),
+                    Settlement("j2", "t2", "failed", error=JobError("E", "m", "tb"), retry_after_seconds=0),
                     Settlement("j3", "t3", "failed", error=JobError("Fail", "m", ""), final=True),
                     Settlement("j4", "t4", "released"),
                 ]
@@ -117,8 +119,8 @@ def test_long_poll_waits_longer_than_the_server_does() -> None:
 def test_calls_that_would_do_more_when_sent_twice_say_so() -> None:
     once = [
         queue.enqueue(NewJob("t")),
-        queue.enqueue_many([]),
-        queue.retry_job("j"),
+        queue.enqueue_many([NewJob("t", idempotency_key="k"), NewJob("t")]),
+        queue.retry(["j"]),
         cache.increment("n", 1, initial_value=None, ttl=None),
         cache.flush(""),
         cache.delete_many(["k"]),
@@ -126,6 +128,7 @@ def test_calls_that_would_do_more_when_sent_twice_say_so() -> None:
     assert all(call.repeat is not Repeat.ALWAYS for call in once)
     assert cache.get("k").repeat is Repeat.ALWAYS
     assert queue.cancel_job("j").repeat is Repeat.ALWAYS
+    assert queue.enqueue(NewJob("t", idempotency_key="k")).repeat is Repeat.ALWAYS
 
 
 @pytest.mark.parametrize("value", [10**40, "Zoë \U0001f680", {"a": [None, True, 1.5]}, "\x00"])

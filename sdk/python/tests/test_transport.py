@@ -1,5 +1,6 @@
 """The client over real sockets, against a server that fails on command."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -34,7 +35,8 @@ class Scripted:
     def close(self) -> None:
         self._listener.close()
         for connection in self._open:
-            connection.close()
+            with contextlib.suppress(OSError):  # closed already, by its own thread
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -47,7 +49,7 @@ class Scripted:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
+        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as stream:
             while head := self._head(stream):
                 length = int(
                     next(line for line in head if line.lower().startswith(b"content-length")).split()[1]
@@ -114,10 +116,20 @@ def test_read_is_repeated_after_a_lost_reply_and_a_503(server: Scripted, client:
     assert len(server.requests) == 3
 
 
-def test_enqueue_is_never_repeated_after_a_lost_reply(server: Scripted, client: Client) -> None:
+def test_enqueue_after_a_lost_reply_is_repeated_with_the_same_idempotency_key(
+    server: Scripted, client: Client
+) -> None:
+    server.script = [b"", ACCEPTED]
+    assert client.queue.send("send-email", {}).job_id == "j"
+    first, second = (json.loads(request.rpartition(b"\r\n")[2]) for request in server.requests)
+    assert len(first["idempotencyKey"]) == 32
+    assert first == second
+
+
+def test_enqueue_without_a_key_is_never_repeated_after_a_lost_reply(server: Scripted, client: Client) -> None:
     server.script = [b"", ACCEPTED]
     with pytest.raises(ReplyLost):
-        client.queue.send("send-email", {})
+        client.queue.send("send-email", {}, retry_safe=False)
     assert len(server.requests) == 1
 
 
@@ -139,7 +151,7 @@ def test_tries_come_to_an_end(server: Scripted, client: Client) -> None:
 def test_reply_cut_short_is_a_lost_one(server: Scripted, client: Client) -> None:
     server.script = [LastWords(ACCEPTED[:-3])]
     with pytest.raises(ReplyLost):
-        client.queue.send("send-email", {})
+        client.queue.send("send-email", {}, retry_safe=False)
 
 
 def test_nobody_listening_is_not_sent() -> None:
@@ -158,7 +170,7 @@ def test_redirect_is_not_followed_with_the_key(server: Scripted, client: Client)
 def test_slow_reply_is_a_lost_one(server: Scripted) -> None:
     server.script = [None]
     with Client(server.url, "k", timeout_s=0.1) as client, pytest.raises(ReplyLost):
-        client.queue.send("send-email", {})
+        client.queue.send("send-email", {}, retry_safe=False)
 
 
 def test_cut_breaks_a_call_under_way_from_another_thread(server: Scripted, client: Client) -> None:

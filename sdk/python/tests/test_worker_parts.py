@@ -1,18 +1,20 @@
 """The worker's parts that need no server: declaring handlers, outcomes, the table of leases, finding a worker."""
 
-import threading
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from aerodash_sdk import Client
 from aerodash_sdk.core.errors import Misconfigured
+from aerodash_sdk.core.work import LeasedJob
 from aerodash_sdk.worker import Fail, Job, Retry, Worker, load, outcomes
 from aerodash_sdk.worker.leases import Held, Leases
 
 
 def held(token: str = "t") -> Held:
-    return Held(Job("j", "send-email", None, 1, 3), token, ends_at=0.0)
+    leased = LeasedJob("j", "send-email", msgspec.Raw(b"null"), 1, 3, token)
+    return Held(Job.of(leased, None), leased, ends_at=0.0)
 
 
 def failure(exc: Exception) -> outcomes.Settlement:
@@ -75,7 +77,7 @@ def test_worker_does_not_go_on_without_one_of_its_threads(caplog: pytest.LogCapt
 
 def test_exception_becomes_type_message_and_traceback() -> None:
     settled = failure(KeyError("amount"))
-    assert (settled.outcome, settled.final, settled.retry_after_s) == ("failed", False, None)
+    assert (settled.outcome, settled.final, settled.retry_after_seconds) == ("failed", False, None)
     assert (settled.error.type, settled.error.message) == ("KeyError", "'amount'")
     assert "raise exc" in settled.error.traceback
 
@@ -103,7 +105,7 @@ def test_long_traceback_keeps_its_end_and_odd_text_is_sent() -> None:
 )
 def test_retry_says_when(after: object, seconds: float | None) -> None:
     settled = failure(Retry("busy", after=after))
-    assert (settled.outcome, settled.retry_after_s, settled.final) == ("failed", seconds, False)
+    assert (settled.outcome, settled.retry_after_seconds, settled.final) == ("failed", seconds, False)
     assert settled.error.message == "busy"
 
 
@@ -117,37 +119,13 @@ def test_result_that_is_no_json_makes_a_failed_run() -> None:
     assert outcomes.completed("j", "t", None).outcome == "completed"
 
 
-def test_room_is_what_the_handlers_leave() -> None:
-    leases = Leases(2)
-    first, second = held("a"), held("b")
-    assert leases.wait_for_room() == 2
-    leases.add(first)
-    assert leases.wait_for_room() == 1
-    leases.add(second)
-    room: list[int] = []
-    waiting = threading.Thread(target=lambda: room.append(leases.wait_for_room()))
-    waiting.start()
-    leases.decide(first)
-    waiting.join(5)
-    assert room == [1]
-    assert leases.holds(first)  # until it is settled, its lease is kept alive
-    leases.drop(first)
-    assert leases.all() == [second]
-
-
 def test_only_the_first_word_about_a_run_counts() -> None:
-    leases = Leases(1)
+    leases = Leases()
     run = held()
-    leases.add(run)
+    leases.add([run])
     assert leases.decide(run)
     assert not leases.decide(run)
     assert leases.wait_decided(0)
-
-
-def test_closed_table_has_no_room() -> None:
-    leases = Leases(1)
-    leases.close()
-    assert leases.wait_for_room() == 0
 
 
 def test_job_that_is_withdrawn_wakes_its_handler() -> None:

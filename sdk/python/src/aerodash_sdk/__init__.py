@@ -11,6 +11,6 @@ Errors are in `aerodash_sdk.core.errors`, workers in `aerodash_sdk.worker`.
 
 from aerodash_sdk._version import __version__
 from aerodash_sdk.client import Client
-from aerodash_sdk.core.records import NewJob
+from aerodash_sdk.core.records import NewJob, RetryDelay, UniqueKey
 
-__all__ = ["Client", "NewJob", "__version__"]
+__all__ = ["Client", "NewJob", "RetryDelay", "UniqueKey", "__version__"]

@@ -18,7 +18,12 @@ def encode(value: object) -> bytes:
         raise InvalidInput(f"This cannot be sent as JSON: {exc}", details={"reason": "not_json"}) from exc
 
 
-def decode_object(text: bytes, *, status: int) -> dict[str, Any]:
+def decode(text: bytes | memoryview) -> Any:
+    """A value from JSON text, as the server checked it when it took it."""
+    return json.loads(bytes(text))
+
+
+def decode_object(text: bytes, status: int) -> dict[str, Any]:
     """A reply's JSON object. Raises BadReply if it is anything else."""
     try:
         value = json.loads(text)

@@ -1,29 +1,41 @@
 """The queue's calls for those who enqueue and look after jobs. Source: the wire contract, section 4."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aerodash_sdk.core.json_text import encode
-from aerodash_sdk.core.records import Cancellation, Job, JobRef, NewJob, Page
+from aerodash_sdk.core.records import (
+    Cancellation,
+    Job,
+    JobRef,
+    JobType,
+    LogLine,
+    LogPage,
+    NewJob,
+    Page,
+    Paused,
+    Retried,
+    instant,
+    present,
+)
 from aerodash_sdk.core.request import Repeat, Request, request
 
 
 def enqueue(job: NewJob) -> Request[JobRef]:
-    # Never twice: the job would run twice.
     return Request(
         "/queue/enqueue",
-        encode(_wire(job)),
-        lambda reply: JobRef(_id(reply["jobId"])),
-        repeat=Repeat.IF_REFUSED,
+        encode(job.wire()),
+        lambda reply: JobRef(text(reply["jobId"]), bool(reply.get("duplicate", False))),
+        repeat=_repeat([job]),
     )
 
 
 def enqueue_many(jobs: Sequence[NewJob]) -> Request[list[JobRef]]:
     return request(
         "/queue/enqueueMany",
-        lambda reply: [JobRef(_id(job_id)) for job_id in reply["jobIds"]],
-        repeat=Repeat.IF_REFUSED,
-        jobs=[_wire(job) for job in jobs],
+        _refs,
+        repeat=_repeat(jobs),
+        jobs=[job.wire() for job in jobs],
     )
 
 
@@ -33,7 +45,15 @@ def get_job(job_id: str) -> Request[Job | None]:
     )
 
 
-def list_jobs(*, type: str | None, status: str | None, limit: int, cursor: str | None) -> Request[Page[Job]]:
+def list_jobs(
+    *,
+    type: str | None,
+    status: str | None,
+    tag: str | None = None,
+    batch: str | None = None,
+    limit: int,
+    cursor: str | None,
+) -> Request[Page[Job]]:
     return request(
         "/queue/jobs",
         lambda reply: Page(
@@ -42,6 +62,8 @@ def list_jobs(*, type: str | None, status: str | None, limit: int, cursor: str |
         ),
         type=type,
         status=status,
+        tag=tag,
+        batch=batch,
         limit=limit,
         cursor=cursor,
     )
@@ -53,20 +75,82 @@ def cancel_job(job_id: str) -> Request[Cancellation]:
     )
 
 
-def retry_job(job_id: str) -> Request[bool]:
-    # Never twice: the job may have failed again in between, and would get a second new budget.
+def retry(
+    job_ids: Sequence[str] | None, *, where: Mapping[str, str] | None = None, payload: object = None
+) -> Request[Retried]:
+    """Either the jobs of these ids, or those that match: status, type, batch, tag."""
+    # Never twice: a job may have failed again in between, and would get a second new budget.
     return request(
-        "/queue/retry", lambda reply: int(reply["count"]) == 1, repeat=Repeat.IF_REFUSED, jobIds=[job_id]
+        "/queue/retry",
+        lambda reply: Retried(
+            int(reply["count"]), {item["jobId"]: str(item["reason"]) for item in reply.get("refused", ())}
+        ),
+        repeat=Repeat.IF_REFUSED,
+        jobIds=[*job_ids] if job_ids is not None else None,
+        filter=dict(where) if where is not None else None,
+        payload=payload,
     )
 
 
-def _wire(job: NewJob) -> dict[str, Any]:
-    options = {"delaySeconds": job.delay_seconds, "maxRetries": job.max_retries}
-    present = {name: value for name, value in options.items() if value is not None}
-    return {"type": job.type, "payload": job.payload, **present}
+def logs(job_id: str, *, after: str | None) -> Request[LogPage]:
+    return request(
+        "/queue/logs",
+        lambda reply: LogPage(
+            [
+                LogLine(int(line["run"]), instant(line.get("at")), str(line["level"]), str(line["message"]))
+                for line in reply["lines"]
+            ],
+            int(reply.get("dropped", 0)),
+            reply.get("cursor"),
+        ),
+        jobId=job_id,
+        after=after,
+    )
 
 
-def _id(value: object) -> str:
+def pause(type: str, *, reason: str | None) -> Request[bool]:
+    return request("/queue/pause", succeeded, type=type, reason=reason)
+
+
+def resume(type: str) -> Request[bool]:
+    return request("/queue/resume", succeeded, type=type)
+
+
+def configure(type: str, settings: Mapping[str, object]) -> Request[bool]:
+    return request("/queue/configure", succeeded, type=type, settings=dict(settings))
+
+
+def types() -> Request[list[JobType]]:
+    return request("/queue/types", lambda reply: [_type(item) for item in reply["types"]])
+
+
+def succeeded(reply: Mapping[str, Any]) -> bool:
+    return bool(reply["success"])
+
+
+def text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("a job id is not a string")
+        raise TypeError("an id is not a string")
     return value
+
+
+def _repeat(jobs: Sequence[NewJob]) -> Repeat:
+    """Without a key, never twice: the job would run twice."""
+    return Repeat.ALWAYS if all(job.idempotency_key for job in jobs) else Repeat.IF_REFUSED
+
+
+def _refs(reply: Mapping[str, Any]) -> list[JobRef]:
+    duplicates = frozenset(reply.get("duplicates", ()))
+    return [JobRef(text(job_id), index in duplicates) for index, job_id in enumerate(reply["jobIds"])]
+
+
+def _type(item: Mapping[str, Any]) -> JobType:
+    paused = item.get("paused")
+    return JobType(
+        type=str(item["type"]),
+        counts=present(**item["counts"]),
+        paused=Paused(instant(paused.get("at")), str(paused.get("by", "")), str(paused.get("reason", "")))
+        if paused is not None
+        else None,
+        settings=item.get("settings") or {},
+    )

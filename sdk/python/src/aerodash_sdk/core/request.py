@@ -23,32 +23,35 @@ class Request[T]:
 
     repeat: what a retry may follow.
     wait_s: how long the server may hold the call before it answers (a long poll), on top of the usual timeout.
+    decode: turns a reply's bytes and status into what `parse` takes; raises BadReply.
     """
 
     path: str
     body: bytes
-    parse: Callable[[dict[str, Any]], T]
+    parse: Callable[[Any], T]
     repeat: Repeat = Repeat.ALWAYS
     wait_s: float = 0.0
+    decode: Callable[[bytes, int], Any] = decode_object
 
 
 def request[T](
     path: str,
-    parse: Callable[[dict[str, Any]], T],
+    parse: Callable[[Any], T],
     *,
     repeat: Repeat = Repeat.ALWAYS,
     wait_s: float = 0.0,
+    decode: Callable[[bytes, int], Any] = decode_object,
     **fields: object,
 ) -> Request[T]:
     """Build a call from its fields, named as on the wire. A field that is None is left out."""
     sent = {name: value for name, value in fields.items() if value is not None}
-    return Request(path, encode(sent), parse, repeat, wait_s)
+    return Request(path, encode(sent), parse, repeat, wait_s, decode)
 
 
 def read[T](call: Request[T], status: int, headers: Mapping[str, str], body: bytes) -> T:
     """The value that a reply holds. headers: looked up without regard to case. Raises what the reply says."""
     if 200 <= status < 300:
-        reply = decode_object(body, status=status)
+        reply = call.decode(body, status)
         try:
             return call.parse(reply)
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -74,7 +77,7 @@ def failure(status: int, retry_after: str | None, body: bytes) -> errors.AeroDas
     """The exception for a reply that is not a success. A proxy's own 429, 502 or 503 page will do, too."""
     kind = _BY_STATUS.get(status) or (errors.ServerFault if status >= 500 else errors.BadReply)
     try:
-        reply = decode_object(body, status=status)
+        reply = decode_object(body, status)
     except errors.BadReply as exc:
         if status < 500 and status != 429:
             return exc

@@ -11,9 +11,10 @@
 Start it with `aerodash worker module:worker` or `python -m aerodash_sdk.worker module:worker`.
 """
 
-from aerodash_sdk.worker.job import Job
+from aerodash_sdk.worker.job import Job, current_job
 from aerodash_sdk.worker.outcomes import Fail, Retry
+from aerodash_sdk.worker.reporting import JobLogHandler
 from aerodash_sdk.worker.running import load, run
 from aerodash_sdk.worker.worker import Worker
 
-__all__ = ["Fail", "Job", "Retry", "Worker", "load", "run"]
+__all__ = ["Fail", "Job", "JobLogHandler", "Retry", "Worker", "current_job", "load", "run"]

@@ -1,24 +1,23 @@
-"""python -m aerodash_sdk.worker module:worker [--concurrency N]"""
+"""python -m aerodash_sdk.worker module:app [--concurrency N] [--processes P] …; --help lists the rest."""
 
 import argparse
 import sys
 
 from aerodash_sdk.core.errors import Misconfigured
-from aerodash_sdk.worker.running import load, run
+from aerodash_sdk.worker.options import add_arguments, start
+from aerodash_sdk.worker.parent import EXIT_MISCONFIGURED
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m aerodash_sdk.worker", description="Run an AeroDash worker."
     )
-    parser.add_argument("target", help="where the worker is, as module:name")
-    parser.add_argument("--concurrency", type=int, help="how many jobs run at once")
-    arguments = parser.parse_args()
+    add_arguments(parser)
     try:
-        return run(load(arguments.target), concurrency=arguments.concurrency)
+        return start(parser.parse_args())
     except Misconfigured as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+        return EXIT_MISCONFIGURED
 
 
 if __name__ == "__main__":

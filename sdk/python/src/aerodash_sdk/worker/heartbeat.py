@@ -10,14 +10,17 @@ from aerodash_sdk.core import work
 from aerodash_sdk.core.errors import AeroDashError
 from aerodash_sdk.core.records import WorkerIdentity
 from aerodash_sdk.worker.contact import Contact
-from aerodash_sdk.worker.leases import Held, Leases
+from aerodash_sdk.worker.leases import DEFAULT_LEASE_S, Held, Leases
 from aerodash_sdk.worker.part import Part
 
 log = logging.getLogger("aerodash.worker")
 
 
 class Heart:
-    """Extends every lease each third of its length; after a failure sooner."""
+    """Extends every lease each third of the shortest one's length; after a failure sooner.
+
+    lease_s: None leaves the length to each job's type. on_answer: called for each lease with the server's word.
+    """
 
     def __init__(
         self,
@@ -26,7 +29,8 @@ class Heart:
         leases: Leases,
         contact: Contact,
         *,
-        lease_s: int,
+        lease_s: int | None,
+        on_answer: Callable[[Held, str], None],
         on_fault: Callable[[], None],
     ) -> None:
         self._client = client
@@ -34,42 +38,47 @@ class Heart:
         self._leases = leases
         self._contact = contact
         self._lease_s = lease_s
-        self._stop = threading.Event()
+        self._on_answer = on_answer
+        self._shortest_s = float(lease_s or DEFAULT_LEASE_S)
+        self._wake = threading.Event()
+        self._stopped = False
         self._thread = Part("heartbeat", self._run, on_fault)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopped = True
+        self._wake.set()
+
+    def leased(self, lease_s: float) -> None:
+        """A lease of this length is held: beat in time for it."""
+        if lease_s < self._shortest_s:
+            self._shortest_s = lease_s
+            self._wake.set()
 
     def _run(self) -> None:
-        usual_s = self._lease_s / 3
-        pause_s = usual_s
-        while not self._stop.wait(pause_s):
+        failed = False
+        while not self._stopped:
+            usual_s = self._shortest_s / 3
+            if self._wake.wait(min(usual_s, 1.0) if failed else usual_s):
+                self._wake.clear()
+                continue
             try:
                 for some in itertools.batched(self._leases.all(), work.MAX_LEASES_PER_CALL):
                     self._beat(some)
-                pause_s = usual_s
+                failed = False
             except AeroDashError as error:
                 self._contact.failed(error)
-                pause_s = min(usual_s, 1.0)
+                failed = True
+            if self._lease_s is None:
+                self._shortest_s = self._leases.shortest_s()
 
     def _beat(self, leases: tuple[Held, ...]) -> None:
-        asked = [(held.job.id, held.token) for held in leases]
+        asked = [(held.leased.id, held.token) for held in leases]
         answers = self._client.call(work.heartbeat(self._identity, asked, lease_s=self._lease_s))
         self._contact.answered()
         for held, answer in zip(leases, answers, strict=True):
-            if answer == "lease_lost":
-                self._lost(held)
-                continue
-            self._leases.extend(held, self._lease_s)
-            if answer == "cancel_requested" and not held.job.cancelled:
-                log.info("%s: cancelled while it runs; its handler is told", held)
-                held.job.withdraw()
-
-    def _lost(self, held: Held) -> None:
-        # A run that ended may have been settled while this heartbeat was under way: its settlement will tell.
-        if not held.decided and self._leases.holds(held) and not held.job.cancelled:
-            log.warning("%s: lease_lost: another worker may be running it; its handler is told", held)
-            held.job.withdraw()
+            if answer != "lease_lost":
+                self._leases.extend(held)
+            self._on_answer(held, answer)

@@ -1,98 +1,102 @@
-"""The jobs that this worker holds, and how many more it may take."""
+"""The jobs that this worker holds."""
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from aerodash_sdk.core.records import LeasedJob
+from aerodash_sdk.core.work import LeasedJob
 from aerodash_sdk.worker.job import Job
 
-# How many finished runs may wait for their settlement before no more jobs are taken.
-UNSETTLED_MAX = 1000
+DEFAULT_LEASE_S = 30.0
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A leased job. ends_at: when its lease surely has ended, by time.monotonic()."""
+    """A leased job. ends_at: when its lease surely has ended, by time.monotonic().
+
+    limit_s: how long its run may take, once it has begun. decided: how the run ends has been said. returned: its handler is over.
+    """
 
     job: Job
-    token: str
+    leased: LeasedJob
     ends_at: float
+    lease_s: float = DEFAULT_LEASE_S
     begun_at: float | None = None
+    limit_s: float | None = None
     decided: bool = False
+    returned: bool = False
 
-    @classmethod
-    def of(cls, leased: LeasedJob, ends_at: float) -> "Held":
-        record = leased.job
-        job = Job(record.id, record.type, record.payload, record.attempts, record.max_retries)
-        return cls(job, leased.lease_token, ends_at)
+    @property
+    def token(self) -> str:
+        return self.leased.lease_token
 
     def __str__(self) -> str:
-        return f"{self.job.type} {self.job.id}"
+        return f"{self.leased.type} {self.leased.id}"
 
 
 @dataclass(slots=True)
 class Leases:
-    """All of them, under one lock. Kept by token: a job may come back while its lost run still goes on here."""
+    """All of them, by what was handed out and not by job or token: a job may come back while its lost run still goes
+    on here, and the jobs of one lease may share a token.
 
-    capacity: int
-    _held: dict[str, Held] = field(default_factory=dict)
-    _undecided: int = 0
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _closed: bool = False
+    The two tables are dicts whose single steps are atomic, so that a job costs no lock; a lock is taken only
+    where somebody waits.
+    """
 
-    def wait_for_room(self) -> int:
-        """How many jobs may be taken, once it is one or more; 0 once `close` was called."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._room() > 0)
-            return 0 if self._closed else self._room()
+    _held: dict[Held, bool] = field(default_factory=dict)
+    _undecided: dict[Held, bool] = field(default_factory=dict)
+    _all_decided: threading.Condition = field(default_factory=threading.Condition)
+    _awaited: bool = False
 
-    def close(self) -> None:
-        """Take no more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def add(self, held: Held) -> None:
-        with self._changed:
-            self._held[held.token] = held
-            self._undecided += 1
+    def add(self, some: Iterable[Held]) -> None:
+        for held in some:
+            self._undecided[held] = True
+            self._held[held] = True
 
     def decide(self, held: Held) -> bool:
         """Claim the right to say how this run ended. False if that was said before."""
-        with self._changed:
-            if held.decided:
-                return False
-            held.decided = True
-            self._undecided -= 1
-            self._changed.notify_all()
-            return True
+        if not self._undecided.pop(held, False):
+            return False
+        held.decided = True
+        if self._awaited:
+            with self._all_decided:
+                self._all_decided.notify_all()
+        return True
 
     def drop(self, held: Held) -> None:
         """Forget a lease that is settled or lost for good."""
-        with self._changed:
-            self._held.pop(held.token, None)
-            self._changed.notify_all()
+        self._held.pop(held, None)
 
     def holds(self, held: Held) -> bool:
-        with self._changed:
-            return held.token in self._held
+        return held in self._held
+
+    def find(self, leased: LeasedJob) -> Held | None:
+        return next((held for held in self.all() if held.leased is leased), None)
 
     def all(self) -> list[Held]:
-        with self._changed:
-            return [*self._held.values()]
+        return [*self._held]
 
     def undecided(self) -> list[Held]:
         """Those whose handler has not ended."""
-        return [held for held in self.all() if not held.decided]
+        return [*self._undecided]
 
-    def extend(self, held: Held, lease_s: int) -> None:
-        held.ends_at = time.monotonic() + lease_s
+    def unsettled(self) -> int:
+        """How many runs have ended and wait for the server's answer."""
+        return len(self._held) - len(self._undecided)
+
+    def shortest_s(self) -> float:
+        """The length of the shortest lease; the default if there is none."""
+        return min((held.lease_s for held in self.all()), default=DEFAULT_LEASE_S)
+
+    def extend(self, held: Held) -> None:
+        held.ends_at = time.monotonic() + held.lease_s
 
     def wait_decided(self, timeout_s: float) -> bool:
         """Wait until every handler has ended."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._undecided == 0, timeout_s)
-
-    def _room(self) -> int:
-        return min(self.capacity - self._undecided, self.capacity + UNSETTLED_MAX - len(self._held))
+        with self._all_decided:
+            self._awaited = True
+            try:
+                return self._all_decided.wait_for(lambda: not self._undecided, timeout_s)
+            finally:
+                self._awaited = False

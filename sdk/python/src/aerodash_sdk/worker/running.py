@@ -1,4 +1,4 @@
-"""Starts a worker as a program: finds it, listens to signals, and says how it ended."""
+"""Runs a worker in this process: finds it, listens to signals, and says how it ended."""
 
 import importlib
 import logging
@@ -11,7 +11,10 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from aerodash_sdk.core.errors import Misconfigured
+from aerodash_sdk.worker.parent import EXIT_REPLACE, Parent
 from aerodash_sdk.worker.worker import Worker
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def load(target: str) -> Worker:
@@ -28,16 +31,25 @@ def load(target: str) -> Worker:
     return worker
 
 
-def run(worker: Worker, *, concurrency: int | None = None) -> int:
+def run(
+    worker: Worker,
+    *,
+    concurrency: int | None = None,
+    async_concurrency: int | None = None,
+    parent: Parent | None = None,
+) -> int:
     """Run a worker until SIGTERM or SIGINT, and return the process's exit code.
 
     The first signal lets running jobs end within the grace time, a second one gives them back at once.
-    0: all that ran was settled. 1: the server could not be told of some outcome; those jobs run again.
+    0: all that ran was settled. 1: the server could not be told of some outcome; those jobs run again. 75: a handler
+    goes on for ever, and the process should be replaced.
     Logs to standard error unless logging is configured. Signals are listened to on the main thread only.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     if concurrency is not None:
         worker.concurrency = concurrency
+    if async_concurrency is not None:
+        worker.async_concurrency = async_concurrency
 
     # A handler interrupts the main thread anywhere, also inside a lock that stop() takes: it only leaves a note.
     notes: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -54,11 +66,20 @@ def run(worker: Worker, *, concurrency: int | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        return 1 if worker.run() else 0
+        undelivered = worker.run(parent=parent)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         notes.put(False)
+    return EXIT_REPLACE if worker.wants_replacement else 1 if undelivered else 0
+
+
+def configure_logging() -> None:
+    """To standard error, from AERODASH_LOG_LEVEL (INFO) up, unless the program has done so itself."""
+    level = os.environ.get("AERODASH_LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise Misconfigured(f"AERODASH_LOG_LEVEL: {level!r} is no log level; WARNING is one.")
+    logging.basicConfig(level=level, format=LOG_FORMAT)
 
 
 def _module(name: str) -> ModuleType:

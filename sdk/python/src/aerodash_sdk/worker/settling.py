@@ -5,22 +5,30 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from aerodash_sdk.client import Client
 from aerodash_sdk.core import work
 from aerodash_sdk.core.errors import AeroDashError, InvalidInput, ReplyLost
-from aerodash_sdk.core.records import JobError, Settlement
+from aerodash_sdk.core.records import JobError
+from aerodash_sdk.core.work import Settlement
 from aerodash_sdk.worker.contact import Contact, pause_s
+from aerodash_sdk.worker.lane import BATCH_JOBS
 from aerodash_sdk.worker.leases import Held, Leases
 from aerodash_sdk.worker.part import Part
+from aerodash_sdk.worker.reporting import Reporter
 
 RETRY_CAP_S = 5.0
+# How long a batch gathers while many short runs are about to end. A lone job is settled at once.
+LINGER_S = 0.01
+BATCH_BYTES = 8 * 1024 * 1024
 
 log = logging.getLogger("aerodash.worker")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     held: Held
     settlement: Settlement
@@ -31,14 +39,24 @@ class Settler:
 
     A result is kept until the server has answered for it, however long it is away: even after the lease has
     ended the server may not have handed the job on yet, and only it can tell.
+    brisk: whether more runs are about to end, so that a batch may gather a little.
     """
 
     def __init__(
-        self, client: Client, leases: Leases, contact: Contact, *, on_fault: Callable[[], None]
+        self,
+        client: Client,
+        leases: Leases,
+        reporter: Reporter,
+        contact: Contact,
+        *,
+        brisk: Callable[[], bool],
+        on_fault: Callable[[], None],
     ) -> None:
         self._client = client
         self._leases = leases
+        self._reporter = reporter
         self._contact = contact
+        self._brisk = brisk
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._abandon = threading.Event()
         self._thread = Part("settle", self._run, on_fault)
@@ -74,10 +92,15 @@ class Settler:
     def _gather(self) -> tuple[list[Outcome], bool]:
         """Everything that waits, at least one; and whether it was the last."""
         batch: list[Outcome] = []
+        size = 0
         outcome = self._outcomes.get()
+        if self._outcomes.qsize() < BATCH_JOBS and self._brisk():
+            self._abandon.wait(LINGER_S)
         while outcome is not None:
             batch.append(outcome)
-            if len(batch) == work.MAX_LEASES_PER_CALL:
+            if isinstance(outcome.settlement.result, msgspec.Raw):
+                size += memoryview(outcome.settlement.result).nbytes
+            if len(batch) == BATCH_JOBS or size > BATCH_BYTES:
                 return batch, False
             try:
                 outcome = self._outcomes.get_nowait()
@@ -88,9 +111,12 @@ class Settler:
     def _deliver(self, batch: list[Outcome]) -> None:
         tried = 0
         reply_lost = False
+        spoke = [outcome.held.leased for outcome in batch if outcome.held.job.spoke]
         while True:
             tried += 1
             try:
+                if spoke:
+                    self._reporter.flush(spoke)
                 words = self._client.call(work.settle([outcome.settlement for outcome in batch]))
             except InvalidInput as error:
                 self._contact.answered()
@@ -120,7 +146,8 @@ class Settler:
         if settlement.outcome == "completed":
             log.error("%s: the server refuses its result: %s", held, error)
             told = JobError("InvalidResult", f"The server refused the handler's result: {error}", "")
-            self._deliver([Outcome(held, replace(settlement, outcome="failed", result=None, error=told))])
+            failed = Settlement(settlement.job_id, settlement.lease_token, "failed", error=told)
+            self._deliver([Outcome(held, failed)])
             return
         log.error("%s: the server refuses its outcome, and will run it again: %s", held, error)
         self.undelivered += 1
@@ -141,13 +168,16 @@ class Settler:
         held, said = outcome.held, outcome.settlement
         self._leases.drop(held)
         if word == "accepted":
-            took_s = time.monotonic() - held.begun_at if held.begun_at is not None else 0.0
             if said.outcome == "failed" and said.error is not None:
                 log.warning(
-                    "%s: failed after %.2f s: %s: %s", held, took_s, said.error.type, said.error.message
+                    "%s: failed after %.2f s: %s: %s",
+                    held,
+                    _took_s(held),
+                    said.error.type,
+                    said.error.message,
                 )
-            else:
-                log.info("%s: %s after %.2f s", held, said.outcome, took_s)
+            elif log.isEnabledFor(logging.INFO):
+                log.info("%s: %s after %.2f s", held, said.outcome, _took_s(held))
         elif word == "cancelled":
             log.info("%s: %s, and ends as cancelled, as was asked", held, said.outcome)
         elif reply_lost:
@@ -156,3 +186,7 @@ class Settler:
             )
         else:
             log.warning("%s: %s, refused by the server: %s", held, said.outcome, word)
+
+
+def _took_s(held: Held) -> float:
+    return time.monotonic() - held.begun_at if held.begun_at is not None else 0.0
