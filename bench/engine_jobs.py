@@ -1,6 +1,6 @@
 """The job engine by itself, every answer after its fsync: enqueue one by one and in bulk, then lease and settle.
 
-    python -m bench.engine_jobs [--seconds 3] [--folder DIR] [--finished 0]
+    python -m bench.engine_jobs [--database sqlite|postgres] [--seconds 3] [--folder DIR] [--finished 0]
 
 Callers await one verb after another, as requests do; the engine groups what they ask for at the same time. Payloads
 have 200 bytes. Nothing listens on Valkey: wakes are tried and given up, as when it is away.
@@ -12,37 +12,42 @@ import os
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
+
+from bench import installation
 
 ENQUEUE_CALLERS = (1, 32, 128)
 BATCH = 100
 PAYLOAD = '{"to":"ines@example.com","text":"' + "x" * 166 + '"}'
 
 
-def set_up(folder: Path) -> str:
-    """A migrated database with one project; its path."""
+def set_up(folder: Path, database_url: str) -> None:
+    """A migrated database with one project. database_url: "" is SQLite in the folder."""
+    folder.mkdir()
     os.environ["AERODASH_DATA"] = str(folder)
+    os.environ["VALKEY_URL"] = f"unix://{folder}/nobody.sock"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aerodash.settings")
     os.environ.pop("DATABASE_URL", None)
+    if database_url:
+        os.environ["DATABASE_URL"] = database_url
     import django
 
     django.setup()
-    from django.conf import settings
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0, skip_checks=True)
     from aerodash.models import Project
 
     Project.objects.create(slug="bench", name="Bench")
-    return str(settings.DATABASES["default"]["NAME"])
 
 
-async def main(seconds: float, folder: Path, path: str, finished: int) -> None:
+async def main(seconds: float, finished: int) -> None:
+    from aerodash import engines
     from jobs_admin.engine.contract import NewJob, RunResult, Who, WorkerInfo
-    from jobs_admin.engine.sqlite import SqliteEngine
 
-    engine = SqliteEngine(path, valkey_url=f"unix://{folder}/nobody.sock")
-    await engine.open()
+    await engines.adopt()
+    engine = engines.get("jobs")
     who, worker, job = (
         Who("key", "1", "bench", "api"),
         WorkerInfo("w", "bench", 1),
@@ -94,7 +99,7 @@ async def main(seconds: float, folder: Path, path: str, finished: int) -> None:
     for callers in (1, 4):
         rate, ms = await per_second(callers, work)
         print(f"lease+settle {BATCH} a call, {callers:>2} workers: {rate:>6.0f} jobs/s, median {ms:.2f} ms")
-    await engine.close()
+    await engines.release()
 
 
 async def work_all(engine, work, jobs: int) -> None:
@@ -107,9 +112,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--folder", type=Path, help="on the disk to measure; a temporary one by default")
     parser.add_argument("--finished", type=int, default=0, help="jobs that were completed before")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        asyncio.run(main(args.seconds, Path(name), set_up(Path(name)), args.finished))
+    with tempfile.TemporaryDirectory(dir=args.folder) as name, ExitStack() as stack:
+        url = ""
+        if args.database == "postgres":
+            url = stack.enter_context(installation.postgres(Path(name) / "postgres"))
+        set_up(Path(name) / "data", url)
+        asyncio.run(main(args.seconds, args.finished))

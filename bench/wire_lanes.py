@@ -5,12 +5,10 @@ loaded in turn, round by round, and the median ratio counts. Writes bench/result
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import load  # noqa: E402
+from bench.installation import free_port  # noqa: E402
 
 VALUE = {"userId": "u-1685", "device": "web", "text": "x" * 150}
 
@@ -45,15 +44,8 @@ def main() -> None:
         rounds: dict[str, list[load.Result]] = {lane: [] for lane in ports}
         for _ in range(args.rounds):
             for lane, port in ports.items():
-                result = asyncio.run(
-                    load.run(
-                        port,
-                        "/v1/cache/get",
-                        body,
-                        headers,
-                        connections=args.connections,
-                        seconds=args.seconds,
-                    )
+                result = load.run(
+                    port, "/v1/cache/get", body, headers, connections=args.connections, seconds=args.seconds
                 )
                 if result.wrong:
                     raise SystemExit(f"{lane}: {result.wrong} replies were not 200")
@@ -108,12 +100,6 @@ def servers(folder: Path):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
         valkey.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait(port: int) -> None:
