@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
@@ -54,11 +54,21 @@ class Installation:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start `aerodash <arguments>`; what it prints on standard error goes to the log."""
+        return self._start(["aerodash", *arguments], variables, subprocess.PIPE)
+
+    def leave(self, module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a Python module that nobody listens to: all that it prints goes to the log."""
+        with self._log.open("a") as log:
+            return self._start([module, *arguments], variables, log)
+
+    def _start(
+        self, command: list[str], variables: Mapping[str, str], output: int | IO[str]
+    ) -> subprocess.Popen[str]:
         with self._log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "aerodash", *arguments],
+                [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=output,
                 stderr=log,
                 text=True,
                 cwd=ROOT,
@@ -80,6 +90,20 @@ class Installation:
         facts = json.loads(line)
         self.key = facts["api_key"] or self.key
         return process, facts
+
+    def prepare(self) -> None:
+        """Make the schema, a project and its first key, without starting anything that stays."""
+        process = self.run("prepare")
+        output, _ = process.communicate(timeout=START_S)
+        assert process.returncode == 0, f"`aerodash prepare` failed:\n{self.log()}"
+        self.key = json.loads(output)["api_key"]
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=2) as reply:
+                return reply.status == 200
+        except OSError:
+            return False
 
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""

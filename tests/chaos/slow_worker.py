@@ -18,3 +18,8 @@ def slow(job: Job) -> dict[str, int]:
     if job.attempts == 1:
         time.sleep(600)
     return {"attempts": job.attempts}
+
+
+@worker.job("hello")
+def hello(job: Job) -> None:
+    """Says that a worker is there that has nothing else to do."""

@@ -289,7 +289,8 @@ def test_a_missing_valkey_is_refused(installation: Installation):
         (
             "DATABASE_URL",
             "mysql://db/x",
-            "DATABASE_URL: 'mysql' is not supported yet; use sqlite:///absolute/path.",
+            "DATABASE_URL: it begins neither with sqlite: nor with postgresql:, "
+            "as in sqlite:///absolute/path or postgresql://user:password@host:5432/name.",
         ),
         (
             "AERODASH_HOST",
