@@ -1,6 +1,8 @@
 # Each target sets up all it needs. ARGS goes to the command: make run ARGS=--json, make test ARGS="-k lease".
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format screenshots bench
+# What asks Django's own database; tests/conformance/jobs and tests/chaos choose theirs themselves.
+ON_POSTGRES := tests/api tests/pages $(wildcard tests/conformance/test_*.py)
+.PHONY: help run test check lint format screenshots bench bench-jobs chaos mutation bench-jobs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -8,10 +10,11 @@ help: ## list the targets
 run: ## start AeroDash with a demo project; Ctrl-C stops it
 	@scripts/bootstrap run && exec .venv/bin/python -m aerodash up --demo $(ARGS)
 
-test: ## check style and types, and run all tests
+test: ## check style and types, and run all tests, on SQLite and on PostgreSQL
 	@scripts/bootstrap test
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	@CHROMIUM="$$(scripts/browser)" && export CHROMIUM && exec .venv/bin/python -m pytest $(ARGS)
+	@CHROMIUM="$$(scripts/browser)" && SPIN="$$(scripts/spin || true)" && export CHROMIUM SPIN && .venv/bin/python -m pytest $(ARGS)
+	@TEST_DATABASE=postgres .venv/bin/python -m pytest $(ON_POSTGRES) $(ARGS) || [ $$? -eq 5 ] # 5: ARGS leaves none
 
 check: test ## what CI runs
 
@@ -32,3 +35,19 @@ bench: ## measure the lanes and both engines; ARGS goes to the first
 	@.venv/bin/python -m bench.wire_lanes $(ARGS)
 	@.venv/bin/python -m bench.engine_cache
 	@.venv/bin/python -m bench.engine_jobs
+
+bench-jobs: ## measure the queue over HTTP, beside other queues with ARGS=--peers; writes bench/results/jobs.md
+	@scripts/bootstrap test
+	@exec .venv/bin/python -m bench.jobs $(ARGS)
+
+chaos: ## kill and pause everything under load and check the histories: make chaos ARGS="--database postgres --minutes 10"
+	@scripts/bootstrap test
+	@exec .venv/bin/python -m tests.chaos.run $(ARGS)
+
+mutation: ## take each guard out of the engine, in a copy, and see that the tests notice
+	@scripts/bootstrap test
+	@exec .venv/bin/python -m tests.mutation.run $(ARGS)
+
+bench-jobs: ## measure the job queue over HTTP; ARGS="--peers --filled --snapshot-minutes 10" for all of it
+	@scripts/bootstrap test
+	@.venv/bin/python -m bench.jobs $(ARGS)

@@ -19,7 +19,7 @@ from aerodash.auth import ALL_SCOPES, Door, Role, Scope, system_actor
 from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
-from jobs_admin.services import JobSpec
+from jobs_admin.engine.contract import NewJob
 
 SLUG = "demo"
 USERNAME = "demo"
@@ -73,8 +73,7 @@ def traffic(project: Project, stopping: threading.Event) -> None:
 
 
 async def _one_visit(project: ProjectId, chance: random.Random) -> None:
-    spec = chance.choice(list(_jobs(chance)))
-    await jobs.enqueue(project, _ACTOR, type=spec.type, payload=spec.payload, max_retries=spec.max_retries)
+    await jobs.enqueue(project, _ACTOR, job=chance.choice(list(_jobs(chance))))
     await cache.increment(project, _ACTOR, key=f"views:post-{chance.randint(1, 40)}")
 
 
@@ -205,7 +204,7 @@ def _flags() -> Iterator[Sample]:
     )
 
 
-def _jobs(chance: random.Random) -> Iterator[JobSpec]:
+def _jobs(chance: random.Random) -> Iterator[NewJob]:
     """Jobs for examples/demo_worker.py: most succeed, some on a later try, some never, some are due later."""
     templates = ("welcome", "onboarding-tip-1", "onboarding-tip-2", "password-reset")
     for number in range(1, 25):
@@ -251,8 +250,8 @@ def _entry(key: str, value: object, ttl_s: int | None, metadata: object | None =
     return key, _json(value), ttl_s, None if metadata is None else _json(metadata)
 
 
-def _job(type: str, payload: object, *, delay_s: float = 0, max_retries: int = 3) -> JobSpec:
-    return JobSpec(type, _json(payload), delay_s, max_retries)
+def _job(type: str, payload: object, *, delay_s: float = 0, max_retries: int = 3) -> NewJob:
+    return jobs.new_job(type, _json(payload), delay_s=delay_s, max_retries=max_retries)
 
 
 def _json(value: object) -> bytes:

@@ -1,4 +1,6 @@
-"""What every test stands on: a real Valkey, a real SQLite file, and a project of its own.
+"""What every test stands on: a real Valkey, a real database, and a project of its own.
+
+TEST_DATABASE chooses the database of the run: sqlite (a file, the default) or postgres (see tests/postgres.py).
 
 Engines write through connections of their own, so nothing is rolled back between tests: each test makes a new
 project and touches nothing outside it.
@@ -15,9 +17,16 @@ from pathlib import Path
 os.environ["DJANGO_SETTINGS_MODULE"] = "aerodash.settings"
 _DATA = Path(tempfile.mkdtemp(prefix="aerodash-test-"))
 os.environ["AERODASH_DATA"] = str(_DATA)
-os.environ["AERODASH_TEST_DATABASE"] = str(_DATA / "test.sqlite3")
-for _name in ("VALKEY_URL", "CHANNELS_URL", "DATABASE_URL"):
+for _name in ("VALKEY_URL", "CHANNELS_URL", "DATABASE_URL", "DATABASE_URL_FILE"):
     os.environ.pop(_name, None)
+if (_kind := os.environ.get("TEST_DATABASE", "sqlite")) == "postgres":
+    from tests import postgres
+
+    os.environ["DATABASE_URL"] = postgres.new_database()
+elif _kind == "sqlite":
+    os.environ["AERODASH_TEST_DATABASE"] = str(_DATA / "test.sqlite3")
+else:
+    raise RuntimeError(f"TEST_DATABASE: {_kind!r} is neither sqlite nor postgres.")
 
 from django.conf import settings  # noqa: E402
 

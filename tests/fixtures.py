@@ -22,11 +22,26 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker) -> None:
-    """The migrated test database. pytest-django's own makes one only for tests that carry its mark."""
+    """The migrated test database. pytest-django's own makes one only for tests that carry its mark.
+
+    The one on PostgreSQL is a copy of a migrated one: see tests/conftest.py.
+    """
+    from django.conf import settings
     from django.test.utils import setup_databases
 
-    with django_db_blocker.unblock():
-        setup_databases(verbosity=0, interactive=False, aliases={"default"}, serialized_aliases=set())
+    if settings.DATABASE_KIND == "sqlite":
+        with django_db_blocker.unblock():
+            setup_databases(verbosity=0, interactive=False, aliases={"default"}, serialized_aliases=set())
+
+
+def database_url() -> str:
+    """DATABASE_URL of the run's own database, for processes that tests start."""
+    from django.conf import settings
+    from django.db import connection
+
+    if settings.DATABASE_KIND == "postgres":
+        return os.environ["DATABASE_URL"]
+    return f"sqlite:///{connection.settings_dict['NAME']}"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -85,7 +100,6 @@ def api(api_key):
 def live_server_url(_database, tmp_path_factory) -> Iterator[str]:
     """A real server process over the tests' own Valkey and database; its address, without a slash at the end."""
     from django.conf import settings
-    from django.db import connection
 
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
@@ -93,7 +107,7 @@ def live_server_url(_database, tmp_path_factory) -> Iterator[str]:
     environment = {
         **os.environ,
         "AERODASH_PORT": str(port),
-        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+        "DATABASE_URL": database_url(),
         "VALKEY_URL": settings.VALKEY_URL,
     }
     command = [

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import uuid_utils.compat
+
 from tests.api.client import ApiClient
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -28,6 +30,24 @@ async def settle(api: ApiClient, job: dict[str, Any], outcome: str = "completed"
     return reply.json["results"][0]["outcome"]
 
 
+async def report(api: ApiClient, job: dict[str, Any], **said: Any) -> str:
+    sent = {"jobId": job["id"], "leaseToken": job["leaseToken"], **said}
+    reply = await api.post("/v1/queue/progress", {"reports": [sent]})
+    assert reply.status == 200, reply.body
+    return reply.json["results"][0]["outcome"]
+
+
+async def ended(api: ApiClient, outcome: str = "failed", **options: Any) -> str:
+    """A job that has ended as completed, failed or cancelled; its id."""
+    job_id = await enqueue(api, maxRetries=0, **options)
+    if outcome == "cancelled":
+        await api.post("/v1/queue/cancel", {"jobId": job_id})
+        return job_id
+    [job] = [job for job in await lease(api, limit=1000) if job["id"] == job_id]
+    await settle(api, job, outcome)
+    return job_id
+
+
 async def record(api: ApiClient, job_id: str) -> dict[str, Any]:
     reply = await api.post("/v1/queue/job", {"jobId": job_id})
     assert (reply.status, reply.json["exists"]) == (200, True)
@@ -40,3 +60,11 @@ def refused(reply: Any, field: str) -> None:
     assert set(reply.json) == {"code", "message", "details"}
     assert reply.json["code"] == "VALIDATION_ERROR"
     assert reply.json["details"]["field"] == field, reply.json
+
+
+def new_batch(project: Any) -> str:
+    """An open batch of the project; its id."""
+    from jobs_admin.models import Batch
+
+    made = Batch.objects.create(id=uuid_utils.compat.uuid7(), project=project, created_at_ms=1)
+    return str(made.pk)

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from aerodash import engines, keys
 from aerodash.auth import Scope
-from aerodash.errors import EngineDown, NotAllowed
+from aerodash.errors import NotAllowed
 from aerodash.models import ApiKey, AuditEntry
 from aerodash.urls import ring
 from tests.api.client import ApiClient
+from tests.fixtures import database_url
 
 
 def test_only_a_digest_is_stored(project) -> None:
@@ -145,7 +146,7 @@ def test_the_command_makes_and_revokes_keys_and_notes_it(project) -> None:
 def _aerodash(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, over the tests' database and Valkey."""
     variables = {
-        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+        "DATABASE_URL": database_url(),
         "VALKEY_URL": settings.VALKEY_URL,
     }
     return subprocess.run(
@@ -157,7 +158,7 @@ def _aerodash(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_keys_work_again_once_the_database_is_back(api_key) -> None:
+async def test_a_connection_that_was_lost_meanwhile_is_not_noticed(api_key) -> None:
     ring = keys.KeyRing()
 
     def break_connection() -> None:
@@ -165,12 +166,8 @@ async def test_keys_work_again_once_the_database_is_back(api_key) -> None:
         connection.connection.close()  # behind Django's back, as a database that restarts does
 
     ring._threads.submit(break_connection).result()
-    with pytest.raises(EngineDown):
-        await ring.principal(api_key)
     assert (await ring.principal(api_key)).label == "key test"
     ring._threads.submit(break_connection).result()
-    with pytest.raises(EngineDown):
-        await ring.knows_origin("https://keys.example")
     assert await ring.knows_origin("https://keys.example") is False
     ring._threads.submit(lambda: connection.close()).result()
 

@@ -30,3 +30,11 @@ async def test_bad_input_is_refused(api):
     refused(await api.post(PATH, {"worker": WORKER, "leases": [{"jobId": "x"}]}), "leases[0].leaseToken")
     lease = {"jobId": "x", "leaseToken": "y"}
     refused(await api.post(PATH, {"worker": WORKER, "leases": [lease] * 1001}), "leases")
+
+
+async def test_an_id_that_cannot_be_ours_has_lost_its_lease_and_the_others_are_extended(api):
+    await enqueue(api)
+    [job] = await lease(api)
+    leases = [{"jobId": "nonsense", "leaseToken": "t"}, {"jobId": job["id"], "leaseToken": job["leaseToken"]}]
+    reply = await api.post(PATH, {"worker": WORKER, "leases": leases})
+    assert [beat["outcome"] for beat in reply.json["leases"]] == ["lease_lost", "extended"]

@@ -1,7 +1,8 @@
 import pytest
+from asgiref.sync import sync_to_async
 
-from jobs_admin import api as jobs_api
-from tests.api.queue_calls import enqueue, lease, refused, settle
+from jobs_admin.api import jobs as jobs_api
+from tests.api.queue_calls import enqueue, lease, new_batch, record, refused, settle
 
 PATH = "/v1/queue/jobs"
 
@@ -75,6 +76,32 @@ async def test_results_and_tracebacks_fill_a_page_as_payloads_do(api, monkeypatc
     assert pages == [[waiting["id"], failed["id"]], [done["id"]]]
 
 
+async def test_filters_by_tag_and_batch(api, project, other_api):
+    batch = await sync_to_async(new_batch)(project)
+    both = await enqueue(api, tags=["a", "ä"], batch=batch.upper())
+    tagged = await enqueue(api, "other", tags=["a"], delaySeconds=60)
+    member = await enqueue(api, batch=batch)
+    await enqueue(api, tags=["b"])
+    await enqueue(other_api, tags=["a"])
+    assert (await record(api, both))["batch"] == batch
+
+    async def ids(caller=api, **body):
+        return [job["id"] for job in (await caller.post(PATH, body)).json["jobs"]]
+
+    assert await ids(tag="a") == [tagged, both]
+    assert await ids(tag="ä") == [both]
+    assert await ids(tag="a", type="other") == await ids(tag="a", status="scheduled") == [tagged]
+    assert await ids(tag="a", status="completed") == []
+    assert await ids(batch=batch) == [member, both]
+    assert await ids(batch=batch, status="pending", type="email") == [member, both]
+    assert await ids(batch=batch, status="failed") == []
+    assert await ids(batch=batch, tag="a") == [both]
+    assert await ids(other_api, batch=batch) == await ids(other_api, tag="a", batch=batch) == []
+    assert await ids(batch="0198f2a0-0000-7000-8000-000000000000") == await ids(batch="nonsense") == []
+    leased = await lease(api, limit=1)
+    assert leased[0]["batch"] == batch
+
+
 @pytest.mark.parametrize("word", ["scheduled", "retrying", "cancelling"])
 async def test_filters_by_the_finer_words(api, word):
     expected = {
@@ -97,6 +124,11 @@ async def test_filters_by_the_finer_words(api, word):
         ({"limit": 201}, "limit"),
         ({"cursor": "x"}, "cursor"),
         ({"type": "a b"}, "type"),
+        ({"tag": ""}, "tag"),
+        ({"tag": "x" * 65}, "tag"),
+        ({"tag": "a\0"}, "tag"),
+        ({"tag": ["a"]}, "tag"),
+        ({"batch": 5}, "batch"),
     ],
 )
 async def test_bad_input_is_refused(api, body, field):

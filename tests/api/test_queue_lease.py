@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from jobs_admin.engine.sqlite_steps import lease as lease_step
+from jobs_admin.engine.steps import lease as lease_step
 from tests.api.queue_calls import INSTANT, WORKER, enqueue, lease, record, refused
 
 PATH = "/v1/queue/lease"

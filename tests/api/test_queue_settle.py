@@ -121,3 +121,24 @@ async def test_a_result_that_nobody_could_read_is_refused_and_ends_nothing(api, 
     )
     assert (reply.status, reply.json["details"]["reason"]) == (400, "malformed_json")
     assert (await record(api, job_id))["status"] == "processing"
+
+
+async def test_an_id_that_cannot_be_ours_has_lost_its_lease_and_the_others_are_settled(api):
+    await enqueue(api)
+    [job] = await lease(api)
+    results = [
+        {"jobId": "nonsense", "leaseToken": "t", "outcome": "completed"},
+        {"jobId": job["id"].upper(), "leaseToken": job["leaseToken"], "outcome": "completed"},
+    ]
+    reply = await api.post(PATH, {"results": results})
+    assert [result["outcome"] for result in reply.json["results"]] == ["lease_lost", "accepted"]
+    assert (await record(api, job["id"]))["status"] == "completed"
+
+
+async def test_a_nul_in_what_people_read_is_shown(api):
+    await enqueue(api, maxRetries=0)
+    [job] = await lease(api)
+    error = {"type": "E\0", "message": "a\0b", "traceback": "\0"}
+    assert await settle(api, job, "failed", error=error) == "accepted"
+    kept = (await record(api, job["id"]))["errorDetails"]
+    assert kept == {"type": "E␀", "message": "a␀b", "traceback": "␀"}

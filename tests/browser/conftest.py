@@ -156,7 +156,9 @@ def enqueue(project) -> Callable[..., str]:
     def enqueue(type_: str, payload: object = None, **options) -> str:
         text = json.dumps(payload or {}).encode()
         done = engines.run(
-            services.enqueue(ProjectId(project.pk), system_actor(), type=type_, payload=text, **options)
+            services.enqueue(
+                ProjectId(project.pk), system_actor(), job=services.new_job(type_, text, **options)
+            )
         )
         return done.job_id
 

@@ -1,6 +1,8 @@
 """What the tests of our own SDK against the live server share."""
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aerodash_sdk import Client
@@ -51,33 +54,70 @@ def start(client: Client) -> Iterator[Callable[[Worker], threading.Thread]]:
 
 
 class WorkerProcess:
-    """A worker of its own process, with the handlers of worker_under_test.py."""
+    """A supervised worker: a parent and its children, with the handlers of worker_under_test.py, or of another file."""
 
-    def __init__(self, url: str, api_key: str, log: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        log: Path,
+        *options: str,
+        handlers: Path = HANDLERS,
+        command: tuple[str, ...] = ("aerodash_sdk.worker",),
+    ) -> None:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "aerodash_sdk.worker", f"{HANDLERS}:worker", "--concurrency", "1"],
+                [sys.executable, "-m", *command, f"{handlers}:worker", "--concurrency", "1", *options],
                 env={**os.environ, "AERODASH_URL": url, "AERODASH_API_KEY": api_key},
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=handlers.parent,
             )
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
+    @property
+    def children(self) -> list[int]:
+        """The processes that ever took jobs, in their order."""
+        return [int(pid) for pid in re.findall(r"worker process \d+ \((\d+)\) is ready", self.log)]
+
+    def signal_child(self, number: signal.Signals) -> None:
+        os.kill(self.children[-1], number)
+
     def end(self) -> None:
-        with suppress(ProcessLookupError):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
 
 
 @pytest.fixture
-def worker_process(live_server_url: str, api_key: str, tmp_path: Path) -> Iterator[WorkerProcess]:
-    process = WorkerProcess(live_server_url, api_key, tmp_path / "worker.log")
-    yield process
-    process.end()
+def start_process(
+    live_server_url: str, api_key: str, tmp_path: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts supervised workers; options are of the command line."""
+    started: list[WorkerProcess] = []
+
+    def start(*options: str, **how: Any) -> WorkerProcess:
+        log = tmp_path / f"worker-{len(started)}.log"
+        started.append(WorkerProcess(live_server_url, api_key, log, *options, **how))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end()
+
+
+@pytest.fixture
+def worker_process(start_process: Callable[..., WorkerProcess]) -> WorkerProcess:
+    return start_process()
 
 
 class Line:

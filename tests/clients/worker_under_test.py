@@ -1,9 +1,20 @@
-"""Handlers for the worker processes that tests stop, pause and kill."""
+"""Handlers for the worker processes that tests stop, pause and kill, and that kill themselves."""
+
+import asyncio
+import ctypes
+import os
+import sys
+import threading
 
 from aerodash_sdk import Client
 from aerodash_sdk.worker import Job, Worker
 
-worker = Worker(lease_s=2, grace_s=10, wait_s=5)
+worker = Worker(lease_s=2, grace_s=10, wait_s=5, limit_grace_s=0.5)
+
+
+def say_begun(job: Job) -> None:
+    with Client() as client:
+        client.cache.set(f"begun:{job.id}", job.attempts)
 
 
 @worker.job("slow")
@@ -13,4 +24,74 @@ def slow(job: Job) -> dict[str, object]:
         client.cache.set(f"begun:{job.id}", job.attempts)
         while not client.cache.has(f"may-end:{job.id}"):
             job.wait_cancelled(0.02)
-    return {"by": "process"}
+    return {"by": "process", "pid": os.getpid()}
+
+
+worker.job("quick")(lambda job: None)
+worker.job("slow-quick")(slow)
+
+
+@worker.job("slow-async")
+async def slow_async(job: Job) -> None:
+    """Wait until it is cancelled, and say that it was."""
+    await asyncio.to_thread(say_begun, job)
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        with Client() as client:
+            client.cache.set(f"cleaned-up:{job.id}", True)
+        raise
+
+
+@worker.job("exit-hard")
+def exit_hard(job: Job) -> None:
+    """End the process, once; the second run completes."""
+    if job.attempts == 1:
+        os._exit(3)
+
+
+@worker.job("exit-softly")
+def exit_softly(job: Job) -> None:
+    sys.exit("no more of this")
+
+
+@worker.job("segfault")
+def segfault(job: Job) -> None:
+    if job.attempts == 1:
+        ctypes.string_at(0)
+
+
+@worker.job("eat-memory")
+def eat_memory(job: Job) -> None:
+    eaten = []
+    while job.attempts == 1:
+        eaten.append(bytearray(8 * 1024 * 1024))
+        job.wait_cancelled(0.01)
+
+
+@worker.job("hang", timeout_s=0.5)
+def hang(job: Job) -> None:
+    """Heed nothing, once; the second run completes."""
+    if job.attempts == 1:
+        wait_for_ever()
+
+
+def wait_for_ever() -> None:
+    threading.Event().wait()
+
+
+@worker.job("hang-async", timeout_s=0.5)
+async def hang_async(job: Job) -> None:
+    if job.attempts == 1:
+        await sleep_for_ever()
+
+
+async def sleep_for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@worker.job("block-loop", timeout_s=0.5)
+async def block_loop(job: Job) -> None:
+    """Hold the event loop itself, once; the second run completes."""
+    if job.attempts == 1:
+        wait_for_ever()

@@ -1,21 +1,35 @@
 """What the tests of the jobs pages share: jobs as programs and workers make them."""
 
 from aerodash import engines
-from aerodash.auth import ALL_SCOPES, Actor
+from aerodash.auth import ALL_SCOPES, Actor, Door
 from aerodash.ids import ProjectId
 from aerodash.models import Project
-from jobs_admin import services
-from jobs_admin.engine.contract import LeasedJob, RunResult, WorkerInfo
+from jobs_admin import job_types, services
+from jobs_admin.engine.contract import (
+    LeasedJob,
+    Lost,
+    NewJob,
+    Report,
+    RunResult,
+    TypeSettings,
+    WorkerInfo,
+)
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 _KEY = Actor(kind="key", id="9", label="key shop-api", scopes=ALL_SCOPES)
+INES = Actor(kind="user", id="7", label="Ines", scopes=ALL_SCOPES, door=Door.CONSOLE)
 
 
 def enqueue(
     project: Project, type: str = "send-email", payload: bytes = b'{"n":1}', **options: object
 ) -> str:
-    job = services.enqueue(ProjectId(project.pk), _KEY, type=type, payload=payload, **options)
-    return engines.run(job).job_id
+    job = services.new_job(type, payload, **options)
+    return engines.run(services.enqueue(ProjectId(project.pk), _KEY, job=job)).job_id
+
+
+def add(project: Project, job: NewJob) -> str:
+    """Enqueue a job that carries more than a payload and a delay."""
+    return engines.run(services.enqueue(ProjectId(project.pk), _KEY, job=job)).job_id
 
 
 def lease(project: Project, type: str = "send-email") -> LeasedJob:
@@ -31,6 +45,25 @@ def lease(project: Project, type: str = "send-email") -> LeasedJob:
         )
     )
     return job
+
+
+def report(project: Project, job: LeasedJob, **said: object) -> None:
+    sent = [Report(job.id, job.lease_token, **said)]
+    assert engines.run(services.report(ProjectId(project.pk), _KEY, reports=sent)) == ["accepted"]
+
+
+def pause(project: Project, type: str, reason: str = "") -> None:
+    engines.run(job_types.pause(ProjectId(project.pk), INES, type=type, reason=reason))
+
+
+def configure(project: Project, type: str, **settings: object) -> None:
+    said = TypeSettings(**settings)
+    engines.run(job_types.configure(ProjectId(project.pk), INES, type=type, settings=said))
+
+
+def lose_worker(project: Project, reason: str) -> None:
+    """The worker that `lease` leases for is seen to die."""
+    engines.run(services.worker_lost(ProjectId(project.pk), _KEY, lost=Lost("w1", reason)))
 
 
 def settle(project: Project, job: LeasedJob, outcome: str, **said: object) -> None:

@@ -1,15 +1,36 @@
 """The page of one job: its status and why, its runs, payload and result, and its fragment."""
 
+import re
+import time
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
+import pytest
+from asgiref.sync import sync_to_async
 from django.test import Client
 
-from aerodash import engines
+from aerodash import engines, limits
 from aerodash.auth import ALL_SCOPES, Actor, Door
 from aerodash.ids import ProjectId
 from aerodash.models import Project
-from jobs_admin import services
-from tests.pages.jobs_cast import HTMX, enqueue, lease, settle, url
+from jobs_admin import batches, joblog, services
+from jobs_admin.engine.contract import LogLine, NewJob, Unique
+from jobs_admin.models import Attempt, Job, JobEvent, Worker
+from tests.pages.jobs_cast import (
+    HTMX,
+    INES,
+    add,
+    configure,
+    enqueue,
+    lease,
+    lose_worker,
+    pause,
+    report,
+    settle,
+    url,
+)
+from tests.pages.test_live import page as live_page
+from tests.pages.test_live import push
 
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/app/jobs/email.py", line 31, in send_email
@@ -178,3 +199,382 @@ def test_retry_by_hand_is_on_the_timeline_with_who_did_it(owner_page: Client, pr
 
     assert "Retried by hand, was completed" in page
     assert "by Ines (console)" in page
+
+
+def why(client: Client, project: Project, job_id: str) -> str:
+    """The sentence above the page, as it reads."""
+    return sentence(client.get(url(project, f"/{job_id}")).text)
+
+
+def sentence(page: str) -> str:
+    text = page.split('id="job-why">')[1].split("</div></div>")[0]
+    return " ".join(unescape(re.sub(r"<[^>]*>", "", text)).split())
+
+
+ENDS = {
+    "completed": "Run 1 completed",
+    "failed": "Run 1 failed",
+    "released": "Run 1 given back unfinished",
+    "lease_expired": "Run 1 lost: its lease expired",
+    "timed_out": "Run 1 ended: over its time limit",
+    "worker_lost": "Run 1 lost: its worker died",
+    "cancelled": "Run 1 ended as cancelled",
+}
+
+
+@pytest.mark.parametrize("outcome", Attempt.Outcome.values)
+def test_each_way_a_run_ends_has_its_words(owner_page: Client, project: Project, outcome: str) -> None:
+    job_id = enqueue(project)
+    settle(project, lease(project), "completed")
+    Attempt.objects.filter(job_id=job_id).update(outcome=outcome)
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert ENDS[outcome] in page
+
+
+def test_worker_that_died_is_on_the_timeline_with_what_killed_it(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project)
+    lease(project)
+    lose_worker(project, "killed by signal 9")
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "Run 1 lost: its worker died" in page
+    assert "WorkerLost: killed by signal 9" in page
+    assert "and the last worker, mailer-1:11, died" in sentence(page)
+    assert "ago: killed by signal 9." in sentence(page)
+
+
+def test_job_replaced_by_a_later_enqueue_says_so(owner_page: Client, project: Project) -> None:
+    job_id = add(project, NewJob("send-email", "1", 1, unique=Unique("k", replace=True)))
+    again = add(project, NewJob("send-email", "2", 1, unique=Unique("k", replace=True)))
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert again == job_id
+    assert "Replaced by a later enqueue with its unique key" in page
+    assert "by key shop-api (api) · payload version 2" in page
+
+
+def test_job_past_its_deadline_says_so_before_and_after_it_is_failed(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = add(project, NewJob("send-email", "1", 1, deadline_at_ms=now_ms() + 3_600_000))
+    ahead = why(owner_page, project, job_id)
+    Job.objects.filter(pk=job_id).update(deadline_at_ms=now_ms() - 1)
+    passed = why(owner_page, project, job_id)
+    engines.run(services.sweep())
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "If it has not begun by" in ahead
+    assert "it fails as expired." in ahead
+    assert "Its deadline has passed, so it will not run" in passed
+    assert "Its deadline passed before it could begin." in sentence(page)
+    assert "Its deadline passed</b>" in page
+
+
+def test_failure_after_an_expiry_is_told_for_itself(owner_page: Client, project: Project) -> None:
+    job = NewJob("send-email", "1", 1, max_retries=0, deadline_at_ms=now_ms() + 3_600_000)
+    job_id = add(project, job)
+    Job.objects.filter(pk=job_id).update(deadline_at_ms=now_ms() - 1)
+    engines.run(services.sweep())
+    Job.objects.filter(pk=job_id).update(deadline_at_ms=None)
+    owner_page.post(url(project, f"/{job_id}/retry"))
+    settle(project, lease(project), "failed")
+
+    assert "its only attempt is used up" in why(owner_page, project, job_id)
+
+
+def test_deadline_before_the_next_run_is_told(owner_page: Client, project: Project) -> None:
+    job = NewJob("send-email", "1", 1, delay_ms=7_200_000, deadline_at_ms=now_ms() + 3_600_000)
+
+    said = why(owner_page, project, add(project, job))
+
+    assert "because it was enqueued with a delay. But its deadline is before that," in said
+    assert said.endswith("it will fail without running.")
+
+
+def test_poisoned_job_says_what_stopped_it(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, retry_base_s=0)
+    for _ in range(3):
+        lease(project)
+        lose_worker(project, "killed by signal 9")
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "Stopped after 3 crashes in a row" in page
+    assert "It was stopped after 3 crashes in a row" in sentence(page)
+
+
+def test_late_result_and_edited_payload_can_be_read(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, payload=b'{"to":"<jane>"}')
+    job = lease(project)
+    settle(project, job, "failed", error_message="boom", final=True)
+    settle(project, job, "completed", result='{"sent":"<yes>"}')
+    engines.run(services.retry(ProjectId(project.pk), INES, job_ids=[job_id], payload=b"2"))
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "with an edited payload, version 2" in page
+    assert "<summary>Payload before</summary>" in page
+    assert "&lt;jane&gt;" in page
+    assert "<summary>What it sent</summary>" in page
+    assert "&lt;yes&gt;" in page
+
+
+def test_long_text_of_the_timeline_shows_its_beginning(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    job = lease(project)
+    owner_page.post(url(project, f"/{job_id}/cancel"))
+    settle(project, job, "completed", result='"' + "x" * 200_000 + '"')
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "<summary>What it sent, the beginning of 195.3 KiB</summary>" in page
+    assert len(page) < 60_000
+
+
+def test_every_kind_of_event_has_its_words(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    say = '{"was": "failed", "payload_version": 1, "refused": "lease_lost", "outcome": "completed", "crashes": 3}'
+    for kind in JobEvent.Kind.values:
+        JobEvent.objects.create(
+            job_id=job_id, at_ms=now_ms(), kind=kind, run=0, actor_kind="user", actor_id="7",
+            actor_label="Ines", door="console", details=say,
+        )  # fmt: skip
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    events = page.split('class="ad-events"')[1].split("</ol>")[0]
+    assert events.count("<li>") == len(JobEvent.Kind.values) + 1
+    assert "#info-circle" not in page
+
+
+def test_progress_is_a_bar_with_its_figure_and_message(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    before = owner_page.get(url(project, f"/{job_id}")).text
+    job = lease(project)
+    report(project, job, percent=42.5, message="page <3> of 7")
+    page = owner_page.get(url(project, f"/{job_id}")).text
+    report(project, job, message="almost")
+    part = owner_page.get(url(project, f"/{job_id}"), headers=HTMX).text
+
+    assert "<progress" not in before
+    assert '<progress class="ad-wide" max="100" value="42.5" aria-labelledby="h-g">42.5 %</progress>' in page
+    assert "page &lt;3&gt; of 7" in page
+    assert "of run 1, said" in page
+    assert '<hx-partial hx-target="#job-progress"' in part
+    assert 'value="42.5"' in part
+    assert "almost" in part
+
+
+def test_log_shows_the_newest_lines_and_leads_to_the_older(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    job = lease(project)
+    for hundred in range(3):
+        lines = [LogLine("info", f"line {hundred * 100 + n}.") for n in range(100)]
+        report(project, job, logs=(*lines[:-1], LogLine("error", f"<bad> {hundred}")))
+
+    page = owner_page.get(url(project, f"/{job_id}?form=raw")).text
+    older = links(page, "Older lines")
+    second = owner_page.get(url(project, f"/{job_id}") + older).text
+    part = owner_page.get(url(project, f"/{job_id}") + older, headers=HTMX).text
+
+    assert texts(page)[:2] == ["&lt;bad&gt; 2", "line 298."]
+    assert texts(page)[-1] == "line 100."
+    assert len(texts(page)) == 200
+    assert 'class="is-error"' in page
+    assert "300 lines, newest first" in page
+    assert "not kept" not in page
+    assert older.startswith("?form=raw&log=")
+    assert texts(second)[0] == "&lt;bad&gt; 0"
+    assert texts(second)[-1] == "line 0."
+    assert "Older lines" not in second
+    assert links(second, "Newest lines") == "?form=raw"
+    assert "#job-log" not in part, "what is being read is not taken away"
+    assert '<hx-partial hx-target="#job-log"' in owner_page.get(url(project, f"/{job_id}"), headers=HTMX).text
+
+
+def test_log_says_how_many_lines_were_dropped(
+    owner_page: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOG_LINES", 2)
+    job_id = enqueue(project)
+    report(project, lease(project), logs=tuple(LogLine("info", f"line {n}.") for n in range(5)))
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert texts(page) == ["line 1.", "line 0."]
+    assert "the first 2 lines, newest first" in page
+    assert "3 later lines not kept" in page
+
+
+def test_log_of_several_runs_says_which_wrote_a_line(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, retry_base_s=0)
+    for text in ("alpha", "beta"):
+        job = lease(project)
+        report(project, job, logs=(LogLine("info", text), LogLine("debug", text)))
+        settle(project, job, "failed")
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    log = page.split('id="job-log"')[1]
+    places = [log.index(part) for part in ("run 2<", "beta", "run 1<", "alpha")]
+    assert places == sorted(places)
+    assert log.count("ad-log-run") == 2
+
+
+def test_log_of_another_project_is_empty(project: Project, actor: Actor) -> None:
+    other = Project.objects.create(slug=f"{project.slug}-log", name="Other")
+    job_id = enqueue(project)
+    report(project, lease(project), logs=(LogLine("info", "ours"),))
+
+    assert [line.message for line in joblog.tail(ProjectId(project.pk), actor, job_id=job_id).lines] == [
+        "ours"
+    ]
+    assert joblog.tail(ProjectId(other.pk), actor, job_id=job_id) == joblog.Tail()
+    assert joblog.tail(ProjectId(project.pk), actor, job_id="none") == joblog.Tail()
+
+
+def test_log_cursor_that_is_none_is_refused(owner_page: Client, project: Project) -> None:
+    assert owner_page.get(url(project, f"/{enqueue(project)}?log=yesterday")).status_code == 400
+
+
+async def test_progress_and_log_lines_are_pushed_to_an_open_page(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = await sync_to_async(enqueue)(project)
+    job = await sync_to_async(lease)(project)
+    async with live_page(owner_page, f"project={project.slug}&page=job&job={job_id}") as opened:
+        await sync_to_async(report)(project, job, percent=7, logs=(LogLine("warning", "slow"),))
+        got = await push(opened, "7 %")
+
+    assert "slow" in got["content"]
+    assert 'class="is-warning"' in got["content"]
+
+
+def test_facts_show_what_the_job_carries(owner_page: Client, project: Project) -> None:
+    batch = engines.run(batches.create(ProjectId(project.pk), INES))
+    job = NewJob(
+        "send-email", "1", 1, timeout_ms=90_000, deadline_at_ms=now_ms() + 3_600_000, tags=("eu", "a&b c"),
+        batch=batch, partition_key="customer-<9>", unique=Unique("welcome:9"),
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    )  # fmt: skip
+
+    page = owner_page.get(url(project, f"/{add(project, job)}")).text
+
+    facts = page.split('id="job-facts"')[1].split("</dl>")[0]
+    assert "<dt>Time limit</dt><dd>1 min 30 s a run</dd>" in facts
+    assert "<dt>Deadline</dt>" in facts
+    assert "customer-&lt;9&gt;</dd>" in facts
+    assert "welcome:9</dd>" in facts
+    assert f'href="{url(project)}?batch={batch}"' in facts
+    assert "4bf92f35…" in facts
+    assert f'href="{url(project)}?tag=a%26b%20c">a&amp;b c</a>' in facts
+
+
+def test_facts_leave_out_what_the_job_does_not_carry(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    page = owner_page.get(url(project, f"/{job_id}")).text
+    configure(project, "send-email", timeout_ms=60_000)
+    limited = owner_page.get(url(project, f"/{job_id}")).text
+
+    for word in ("Time limit", "Deadline", "Unique key", "Partition key", "Batch", "Trace", "Tags"):
+        assert f"<dt>{word}</dt>" not in page
+    assert "<dt>Time limit</dt><dd>1 min 00 s a run, as its type says</dd>" in limited
+
+
+def test_why_a_job_of_a_paused_type_does_not_run(owner_page: Client, project: Project) -> None:
+    due, later = enqueue(project), enqueue(project, delay_s=3600)
+    pause(project, "send-email", "SMTP <down>")
+
+    assert why(owner_page, project, due).startswith("Why is this not running? send-email was paused by Ines")
+    assert "“SMTP <down>”. It is due, and starts once the type is resumed." in why(owner_page, project, due)
+    assert "“SMTP <down>”. It would be due at" in why(owner_page, project, later)
+
+
+def test_why_a_job_over_the_concurrency_of_its_type_does_not_run(
+    owner_page: Client, project: Project
+) -> None:
+    enqueue(project)
+    lease(project)
+    job_id = enqueue(project)
+    configure(project, "send-email", concurrency=2)
+    free = why(owner_page, project, job_id)
+    configure(project, "send-email", concurrency=1)
+
+    said = why(owner_page, project, job_id)
+
+    assert "1 of its type runs now" in free
+    assert said.endswith("It is due, but 1 job of send-email runs, and no more than 1 may at once.")
+
+
+def test_why_a_job_over_the_limit_of_its_partition_key_does_not_run(
+    owner_page: Client, project: Project
+) -> None:
+    configure(project, "send-email", partition_concurrency=1)
+    add(project, NewJob("send-email", "1", 1, partition_key="a"))
+    lease(project)
+    same = add(project, NewJob("send-email", "1", 1, partition_key="a"))
+    other = add(project, NewJob("send-email", "1", 1, partition_key="b"))
+
+    assert why(owner_page, project, same).endswith(
+        "1 job of send-email with partition key “a” runs, and no more than 1 may at once."
+    )
+    assert "1 of its type runs now" in why(owner_page, project, other)
+
+
+def test_why_a_job_over_the_rate_of_its_type_does_not_run(owner_page: Client, project: Project) -> None:
+    configure(project, "send-email", rate=1, rate_per_ms=3_600_000)
+    enqueue(project)
+    settle(project, lease(project), "completed")
+
+    said = why(owner_page, project, enqueue(project))
+
+    assert "It is due, but send-email may start 1 per 1 h 00 min, and these are used up" in said
+    assert "the next may start in 59:5" in said
+
+
+def test_why_a_job_over_the_rate_of_its_partition_key_does_not_run(
+    owner_page: Client, project: Project
+) -> None:
+    configure(project, "send-email", partition_rate=1, partition_rate_per_ms=3_600_000)
+    add(project, NewJob("send-email", "1", 1, partition_key="a"))
+    settle(project, lease(project), "completed")
+    same = add(project, NewJob("send-email", "1", 1, partition_key="a"))
+    other = add(project, NewJob("send-email", "1", 1, partition_key="b"))
+
+    assert "but send-email with partition key “a” may start 1 per" in why(owner_page, project, same)
+    assert "It is due and waits for a worker" in why(owner_page, project, other)
+
+
+def test_why_a_job_without_workers_does_not_run(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    never = why(owner_page, project, job_id)
+    enqueue(project, "other")
+    lease(project, "other")
+    lately = why(owner_page, project, job_id)
+    Worker.objects.filter(project=project).update(last_seen_at_ms=now_ms() - 720_000)
+    silent = why(owner_page, project, job_id)
+
+    assert never.endswith("None of its type runs now, and no worker has ever taken a job here.")
+    assert lately.endswith("though 1 worker was at work in the last 2 minutes: does it take send-email?")
+    assert silent.endswith(
+        "and the last worker that was at work, mailer-1:11, was heard 12 min 00 s ago: is one alive that takes send-email?"
+    )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def texts(page: str) -> list[str]:
+    """The lines of the log, as HTML."""
+    return re.findall(r'<span class="ad-log-text">([^<]*)</span>', page)
+
+
+def links(page: str, words: str) -> str:
+    """Where the link of the log with these words leads: query only."""
+    (found,) = re.findall(rf'href="([^"]*)#job-log">(?:(?!</a>).)*{words}', page)
+    return unescape(found)

@@ -1,13 +1,17 @@
 """The Jobs page: tabs, filters, rows, paging, and what the socket's fragment keeps in place."""
 
+import uuid
+
+import pytest
 from django.test import Client
 
 from aerodash import engines
 from aerodash.auth import Actor
 from aerodash.ids import ProjectId
 from aerodash.models import Project
-from jobs_admin import queries
-from tests.pages.jobs_cast import HTMX, enqueue, lease, settle, url
+from jobs_admin import batches, filtered, queries
+from jobs_admin.engine.contract import NewJob, Unique
+from tests.pages.jobs_cast import HTMX, add, enqueue, lease, pause, settle, url
 
 
 def rows(text: str) -> list[str]:
@@ -63,6 +67,17 @@ def test_unknown_filter_is_a_page_that_says_so(owner_page: Client, project: Proj
     assert "&#x27;sleeping&#x27; is not a status." in page.text
     assert 'aria-label="Console"' in page.text
     assert f'<a class="btn" href="{url(project)}">' in page.text, "the way out"
+
+
+@pytest.mark.parametrize("query", ["status=sleeping", "tag=%00", f"tag={'t' * 65}"])
+def test_filter_that_cannot_be_is_refused_wherever_it_is_asked(
+    owner_page: Client, project: Project, query: str
+) -> None:
+    job_id = enqueue(project)
+
+    for more in ("", f"&before={job_id}&shown={job_id}"):
+        for headers in ({}, HTMX):
+            assert owner_page.get(url(project, f"?{query}{more}"), headers=headers).status_code == 400
 
 
 def test_figure_of_zero_is_text_and_any_other_leads_to_its_jobs(owner_page: Client, project: Project) -> None:
@@ -228,3 +243,132 @@ def test_payloads_do_not_travel_with_the_list(owner_page: Client, project: Proje
     enqueue(project, payload=b'{"token": "hunter2"}')
 
     assert "hunter2" not in owner_page.get(url(project)).text
+
+
+def tagged(project: Project, *tags: str, type: str = "send-email", **options: object) -> str:
+    return add(project, NewJob(type, "1", 1, tags=tags, **options))
+
+
+def test_tag_filter_lists_and_counts_its_jobs(owner_page: Client, project: Project) -> None:
+    plain = enqueue(project)
+    eu, both = tagged(project, "eu"), tagged(project, "eu", "vip", type="generate-report")
+    later = tagged(project, "eu", delay_ms=3_600_000)
+
+    page = owner_page.get(url(project, "?tag=eu")).text
+    part = owner_page.get(url(project, f"?tag=eu&shown={both}"), headers=HTMX).text
+
+    assert rows(page) == [later, both, eu]
+    assert plain not in page
+    assert 'All<span class="ad-n">3</span>' in page
+    assert "2 due now" in page
+    assert "1 scheduled" in page
+    assert "3 of 3, counted at" in page
+    assert '<a href="?status=pending&amp;tag=eu">' in page
+    assert rows(owner_page.get(url(project, "?tag=eu&type=generate-report&status=due")).text) == [both]
+    assert "1 newer job: show" in part
+
+
+def test_tag_with_too_many_jobs_is_listed_and_says_that_it_is_not_counted(
+    owner_page: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [tagged(project, "eu") for _ in range(3)]
+    monkeypatch.setattr(filtered, "COUNTED_MAX", 2)
+
+    page = owner_page.get(url(project, "?tag=eu")).text
+
+    assert rows(page) == jobs[::-1]
+    assert "3 of those that match; more than 2 jobs are not counted by tag or batch" in page
+    assert 'class="ad-n"' not in page
+    assert '<a href="?status=due&amp;tag=eu">due now</a>' in page
+
+
+def test_batch_filter_lists_its_jobs_and_can_be_removed(
+    owner_page: Client, project: Project, project_id: ProjectId, actor: Actor
+) -> None:
+    enqueue(project)
+    batch = engines.run(batches.create(project_id, actor, name="spring"))
+    member = add(project, NewJob("send-email", "1", 1, batch=batch, tags=("eu",)))
+
+    page = owner_page.get(url(project, f"?batch={batch}&status=due")).text
+
+    assert rows(page) == [member]
+    assert "1 of 1, counted at" in page
+    assert f'batch <b class="ad-id">…{batch[-8:]}</b>' in page
+    assert '<a href="?status=due" aria-label="Remove the batch filter">' in page
+    assert rows(owner_page.get(url(project, f"?batch={batch}&tag=eu")).text) == [member]
+    nothing = owner_page.get(url(project, f"?batch={uuid.uuid4()}&status=failed")).text
+    assert "No job matches these filters" in nothing
+    assert "status failed" in nothing
+
+
+def test_tags_and_batches_of_other_projects_do_not_show(
+    owner_page: Client, project: Project, actor: Actor
+) -> None:
+    other = Project.objects.create(slug=f"{project.slug}-tags", name="Other")
+    batch = engines.run(batches.create(ProjectId(other.pk), actor))
+    add(other, NewJob("send-email", "1", 1, batch=batch, tags=("eu",)))
+
+    for query in ("?tag=eu", f"?batch={batch}"):
+        page = owner_page.get(url(project, query)).text
+        assert rows(page) == []
+        assert 'All<span class="ad-n">0</span>' in page
+
+
+def test_paused_type_is_marked_on_its_rows_and_above_them(owner_page: Client, project: Project) -> None:
+    done = enqueue(project)
+    settle(project, lease(project), "completed")
+    waits, other = enqueue(project, delay_s=60), enqueue(project, "generate-report")
+    pause(project, "send-email", "the provider answers <421>")
+
+    page = owner_page.get(url(project)).text
+    part = owner_page.get(url(project, f"?shown={other},{waits},{done}"), headers=HTMX).text
+
+    for text in (page, part):
+        row = {id: text.split(f'data-row="{id}"')[1].split("</tr>")[0] for id in (done, waits, other)}
+        assert "ad-st-paused" in row[waits]
+        assert "paused by Ines: the provider answers &lt;421&gt;" in row[waits]
+        assert "ad-st-paused" not in row[done] + row[other]
+        assert "was paused by Ines" in text
+        assert "“the provider answers &lt;421&gt;”. 1 pending job waits until it is resumed." in text
+    assert '<option value="send-email">2 jobs, paused</option>' in page
+    assert '<option value="generate-report">1 jobs</option>' in page
+    assert '<hx-partial hx-target="#paused"' in part
+
+
+def test_pause_is_said_where_jobs_of_the_type_are_listed(owner_page: Client, project: Project) -> None:
+    waits, report = tagged(project, "eu"), tagged(project, "us", type="generate-report")
+    pause(project, "send-email")
+
+    def is_said(query: str) -> bool:
+        return "was paused by Ines" in owner_page.get(url(project, query)).text
+
+    assert is_said("")
+    assert is_said("?type=send-email")
+    assert not is_said("?type=generate-report")
+    assert is_said("?tag=eu")
+    assert not is_said("?tag=us")
+    assert rows(owner_page.get(url(project, "?tag=us")).text) == [report] != [waits]
+
+
+def test_many_paused_types_are_named_on_one_line(owner_page: Client, project: Project) -> None:
+    for number in range(5):
+        enqueue(project, f"type-{number}")
+        pause(project, f"type-{number}")
+
+    page = owner_page.get(url(project)).text
+
+    assert page.count("was paused by Ines") == 3
+    assert "2 more types are paused: " in page
+    assert all(f"?type=type-{number}" in page for number in range(5))
+
+
+def test_retry_of_a_job_whose_unique_key_is_taken_says_so(owner_page: Client, project: Project) -> None:
+    one = NewJob("send-email", "1", 1, max_retries=0, unique=Unique("k"))
+    failed = add(project, one)
+    settle(project, lease(project), "failed")
+    add(project, one)
+
+    said = owner_page.post(url(project, f"/{failed}/retry"), headers=HTMX).text
+
+    assert "has its unique key" in said
+    assert 'data-toast="error"' in said

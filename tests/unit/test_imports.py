@@ -11,7 +11,7 @@ COMPOSING = {"urls", "asgi", "wire", "console", "keeper", "cli", "demo", "manage
 WEB = ("django.http", "django.template", "django.shortcuts", "ninja", "channels")
 CACHE_ENGINE = tuple(f"cache_admin.engine.{part}" for part in ("valkey", "link", "commands", "scripts"))
 JOB_ENGINE = tuple(
-    f"jobs_admin.engine.{part}" for part in ("sqlite", "grouping", "wakes", "statements", "sqlite_steps")
+    f"jobs_admin.engine.{part}" for part in ("engine", "sqlite", "postgres", "grouping", "transactions", "wakes", "statements", "steps")
 )
 """All but their contracts."""
 
@@ -25,7 +25,7 @@ FORBIDDEN = {
     },
     **{
         f"jobs_admin.{verbs}": (*WEB, *JOB_ENGINE, "jobs_admin.api", "jobs_admin.views")
-        for verbs in ("services", "queries", "records", "reading", "bounds")
+        for verbs in ("services", "queries", "records", "reading", "bounds", "batches", "schedules", "cron", "job_types", "forms")
     },
     **{
         f"{app}.models": (*WEB, *(f"{app}.{part}" for part in ("engine", "services", "queries", "api", "views")))

@@ -6,7 +6,7 @@ from aerodash import errors
 from aerodash.errors import Reason
 from cache_admin import services as cache
 from cache_admin.engine import link
-from jobs_admin.engine import grouping
+from jobs_admin.engine import postgres, sqlite
 from tests.unit.test_imports import modules
 
 ERRORS = {
@@ -28,7 +28,8 @@ def said() -> dict[str, str]:
                     if given.arg == "reason" and isinstance(given.value, ast.Constant):
                         found[given.value.value] = f"{name}, line {node.lineno}"
     tables = {
-        "jobs_admin.engine.grouping": (reason for _, reason in grouping._REASONS.values()),
+        "jobs_admin.engine.sqlite": (reason for _, reason in sqlite._REASONS.values()),
+        "jobs_admin.engine.postgres": (reason for _, reason in postgres._REASONS.values()),
         "cache_admin.engine.link": (reason for reason, _ in link._REFUSALS.values()),
         "cache_admin.services": cache._COUNTER_REFUSALS,
     }

@@ -38,8 +38,21 @@ class Counter(Request):
     amount: int = 1
 
 
+class Delay(Request):
+    base: int
+    over: str = msgspec.field(name="while", default="unfinished")
+
+
+class Several(Request):
+    aliases = {"delay": ("delaySeconds",)}  # noqa: RUF012
+    delay: float | Delay | None = None
+    key: str | Delay | None = None
+    one: Delay | None = None
+
+
 item, many = Decoder(Item), Decoder(Many)
 nested, aliased, counter = Decoder(Nested), Decoder(Aliased), Decoder(Counter)
+several = Decoder(Several)
 
 
 def decode(text: str) -> Item:
@@ -187,3 +200,34 @@ def test_the_fast_way_and_the_way_by_field_agree(values: dict) -> None:
     body = msgspec.json.encode({"key": "k", "value": values})
     with_more = msgspec.json.encode({"key": "k", "value": values, "unknown": 0})
     assert bytes(item.decode(body).value) == bytes(item.decode(with_more).value)
+
+
+@pytest.mark.parametrize("name", ["delay", "delaySeconds"])
+def test_a_field_may_be_a_number_or_an_object_under_every_name(name: str) -> None:
+    assert several.decode(b'{"%b":5}' % name.encode()).delay == 5
+    sent = several.decode(b'{"%b":{"base":2.0,"while":"x","more":1}}' % name.encode()).delay
+    assert (sent.base, sent.over) == (2, "x")
+    assert several.decode(b'{"%b":null,"key":"k","extra":1}' % name.encode()).key == "k"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"delay":"5"}', "delay"),
+        ('{"delay":true}', "delay"),
+        ('{"delay":[]}', "delay"),
+        ('{"delay":{}}', "delay.base"),
+        ('{"delay":{"base":"2"}}', "delay.base"),
+        ('{"delay":{"base":2,"while":5}}', "delay.while"),
+        ('{"key":5}', "key"),
+        ('{"key":[{"base":1}]}', "key"),
+        ('{"one":5}', "one"),
+        ('{"one":"x"}', "one"),
+        ('{"one":[]}', "one"),
+        ('{"one":[{"base":1}]}', "one"),
+    ],
+)
+def test_what_is_none_of_a_fields_types_is_refused_by_its_name(body: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        several.decode(body.encode())
+    assert refused.value.details["field"] == field

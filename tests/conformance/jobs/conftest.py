@@ -2,21 +2,26 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from aerodash.ids import JobId
 from jobs_admin.engine.contract import (
+    Enqueued,
     JobEngine,
     LeasedJob,
     LeaseRef,
+    Lost,
     NewJob,
+    Report,
     RunResult,
     Settled,
+    TypeSettings,
     Who,
     WorkerInfo,
 )
-from tests.conformance.jobs.store import STORES, Clock, SqliteStore
+from tests.conformance.jobs.store import STORES, Clock, Store
 
 ANN = Who("user", "7", "Ann", "console")
 APP = Who("key", "1", "key shop", "api")
@@ -30,11 +35,15 @@ class Queue:
     """One engine and one project, with the suite's defaults filled in."""
 
     engine: JobEngine
-    store: SqliteStore
+    store: Store
     clock: Clock
     project: int
 
-    async def enqueue(self, type: str = "email", payload: str = "{}", **options: int | None) -> JobId:
+    async def enqueue(self, type: str = "email", payload: str = "{}", **options: Any) -> JobId:
+        return (await self.enqueue_job(type, payload, **options)).job_id
+
+    async def enqueue_job(self, type: str = "email", payload: str = "{}", **options: Any) -> Enqueued:
+        """The whole answer, for those who may be a duplicate."""
         job = NewJob(type=type, payload=payload, payload_bytes=len(payload), **options)
         return (await self.engine.enqueue(self.project, APP, [job]))[0]
 
@@ -46,7 +55,7 @@ class Queue:
         )
         return list(leased.jobs)
 
-    async def leased(self, **options: int | None) -> LeasedJob:
+    async def leased(self, **options: Any) -> LeasedJob:
         """A new job in a worker's hands."""
         await self.enqueue(**options)
         return (await self.lease())[0]
@@ -63,7 +72,7 @@ class Queue:
         return (await self.engine.heartbeat(self.project, WORKER, leases, lease_ms=LEASE_S * 1000))[0]
 
     async def cancel(self, job_id: JobId):
-        return await self.engine.cancel(self.project, ANN, job_id)
+        return (await self.engine.cancel(self.project, ANN, [job_id]))[0]
 
     async def retry(self, *job_ids: JobId, payload: str | None = None):
         return await self.engine.retry(self.project, ANN, job_ids, payload=payload)
@@ -72,6 +81,32 @@ class Queue:
         """Let every lease run out, and sweep."""
         self.clock.move(LEASE_S)
         await self.engine.sweep(limit=100)
+
+    async def report(self, job: LeasedJob, **options: Any) -> str:
+        return (await self.engine.report(self.project, [Report(job.id, job.lease_token, **options)]))[0]
+
+    async def lost(self, worker: WorkerInfo = WORKER, **options: Any) -> list[JobId]:
+        return await self.engine.worker_lost(self.project, Lost(worker.id, **options))
+
+    async def configure(self, type: str = "email", **settings: Any) -> None:
+        await self.engine.configure(self.project, type, TypeSettings(**settings))
+
+    async def ended(self, outcome: str = "completed", **options: Any) -> JobId:
+        """A new job that has run and is over."""
+        job = await self.leased(**options)
+        await self.settle(job, outcome, final=outcome == "failed")
+        return job.id
+
+    async def prune(self, limit: int = 1_000, **retention_s: float) -> list[JobId]:
+        """Delete what ended so many seconds ago, until nothing more is said to be there; those that are gone."""
+        self.store.pruned = True
+        kept = {status: int(seconds * 1000) for status, seconds in retention_s.items()}
+        gone: list[JobId] = []
+        while True:
+            swept = await self.engine.prune(kept, limit=limit)
+            gone += swept.changed.get(self.project, [])
+            if not swept.more:
+                return gone
 
     def status(self, job_id: JobId) -> str:
         return self.store.job(job_id)["status"]
@@ -84,8 +119,8 @@ class Queue:
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path) -> Iterator[SqliteStore]:
-    store = STORES[request.param](tmp_path / "jobs.db")
+def store(request: pytest.FixtureRequest, tmp_path) -> Iterator[Store]:
+    store = STORES[request.param](tmp_path)
     yield store
     # Whatever a test did: the counters moved with the jobs.
     assert store.wrong_counters() == []
@@ -98,7 +133,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def engine(store: SqliteStore, clock: Clock) -> AsyncIterator[JobEngine]:
+async def engine(store: Store, clock: Clock) -> AsyncIterator[JobEngine]:
     engine = store.engine(clock)
     await engine.open()
     yield engine
@@ -106,5 +141,14 @@ async def engine(store: SqliteStore, clock: Clock) -> AsyncIterator[JobEngine]:
 
 
 @pytest.fixture
-def queue(engine: JobEngine, store: SqliteStore, clock: Clock) -> Queue:
+def queue(engine: JobEngine, store: Store, clock: Clock) -> Queue:
     return Queue(engine, store, clock, store.new_project())
+
+
+@pytest.fixture
+async def elsewhere(queue: Queue) -> AsyncIterator[Queue]:
+    """The same project through another engine, as from another process."""
+    engine = queue.store.engine(queue.clock)
+    await engine.open()
+    yield Queue(engine, queue.store, queue.clock, queue.project)
+    await engine.close()

@@ -2,20 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.conformance.jobs.conftest import OTHER, Queue
-
-
-@pytest.fixture
-async def elsewhere(queue: Queue) -> AsyncIterator[Queue]:
-    """The same project through another engine, as from another process."""
-    engine = queue.store.engine(queue.clock)
-    await engine.open()
-    yield Queue(engine, queue.store, queue.clock, queue.project)
-    await engine.close()
 
 
 async def _waiting(queue: Queue, **options) -> asyncio.Task:
