@@ -439,9 +439,7 @@ class Schedule(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=["project", "name"], name="schedule_name"),)
         indexes = (
-            models.Index(
-                fields=["next_at_ms"], condition=Q(next_at_ms__isnull=False), name="schedule_next"
-            ),
+            models.Index(fields=["next_at_ms"], condition=Q(next_at_ms__isnull=False), name="schedule_next"),
         )
 
     def __str__(self) -> str:

@@ -11,7 +11,8 @@ COMPOSING = {"urls", "asgi", "wire", "console", "keeper", "cli", "demo", "manage
 WEB = ("django.http", "django.template", "django.shortcuts", "ninja", "channels")
 CACHE_ENGINE = tuple(f"cache_admin.engine.{part}" for part in ("valkey", "link", "commands", "scripts"))
 JOB_ENGINE = tuple(
-    f"jobs_admin.engine.{part}" for part in ("engine", "sqlite", "postgres", "grouping", "transactions", "wakes", "statements", "steps")
+    f"jobs_admin.engine.{part}"
+    for part in ("engine", "sqlite", "postgres", "grouping", "transactions", "wakes", "statements", "steps")
 )
 """All but their contracts."""
 
