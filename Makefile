@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # What asks Django's own database; tests/conformance/jobs and tests/chaos choose theirs themselves.
 ON_POSTGRES := tests/api tests/pages $(wildcard tests/conformance/test_*.py)
-.PHONY: help run test check lint format screenshots bench bench-jobs chaos mutation bench-jobs
+.PHONY: help run test check lint format screenshots bench bench-jobs chaos mutation model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,6 @@ mutation: ## take each guard out of the engine, in a copy, and see that the test
 	@scripts/bootstrap test
 	@exec .venv/bin/python -m tests.mutation.run $(ARGS)
 
-bench-jobs: ## measure the job queue over HTTP; ARGS="--peers --filled --snapshot-minutes 10" for all of it
+model: ## visit every state of every scenario of the Spin model, the deep ones too
 	@scripts/bootstrap test
-	@.venv/bin/python -m bench.jobs $(ARGS)
+	@exec .venv/bin/python -m tests.model.spin

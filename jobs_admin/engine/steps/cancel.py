@@ -10,6 +10,9 @@ from jobs_admin.engine.steps.history import event, stored
 from jobs_admin.engine.transactions import Transaction, rounds
 
 
+TRIES = 3
+
+
 @dataclass(slots=True)
 class _Asked:
     project: ProjectId
@@ -21,12 +24,16 @@ class _Asked:
 def cancel(tx: Transaction, now: int, calls: Sequence[CancelCall]) -> list[list[Cancelled]]:
     by_call = [[_Asked(call.project, call.who, stored(id)) for id in call.job_ids] for call in calls]
     for some in rounds([asked for call in by_call for asked in call], lambda asked: asked.id):
-        _cancel(tx, now, some)
-    return [[asked.answer or Cancelled(success=False, status="") for asked in call] for call in by_call]
+        # Between the two statements another transaction may give a running job back: then it is tried again.
+        for _ in range(TRIES):
+            _cancel(tx, now, [one for one in some if one.answer is None or one.answer.status == "pending"])
+    return [[_answer(asked) for asked in call] for call in by_call]
 
 
 def _cancel(tx: Transaction, now: int, asked: Sequence[_Asked]) -> None:
     """Different jobs: those that wait never start, those that run are asked to end."""
+    for one in asked:
+        one.answer = None
     events = []
     for statement, kind, requested in (
         ("cancel_pending", "cancelled", False),
@@ -48,5 +55,10 @@ def _cancel(tx: Transaction, now: int, asked: Sequence[_Asked]) -> None:
     left = [one for one in asked if one.answer is None]
     found = tx.each("status", [{"id": one.id, "project": one.project} for one in left])
     for one, row in zip(left, found, strict=True):
-        if row is not None:
-            one.answer = Cancelled(success=row[0] == "processing", status=row[0])
+        status = "" if row is None else row[0]
+        one.answer = Cancelled(success=status == "processing", status=status)
+
+
+def _answer(asked: _Asked) -> Cancelled:
+    assert asked.answer is not None
+    return asked.answer
