@@ -178,11 +178,14 @@ class GroupCommit:
                 return group, False
         return group, True
 
-    def _run_read(self, unit: _Unit) -> None:
+    def _run_read(self, unit: _Unit, *, again: bool = True) -> None:
         try:
             [unit.result] = unit.step.run(self._opened().reading(), self._clock(), [unit.call])
         except Exception as exc:  # noqa: BLE001 - whatever it is belongs to the caller that waits
             self._roll_back()
+            if again and self._dialect.repeats(exc):
+                self._run_read(unit, again=False)
+                return
             unit.error = self._explained(exc)
         self._answer([unit])
 

@@ -59,6 +59,7 @@ _DAMAGED = ("The database is damaged.", "database_damaged")
 _REASONS = {
     "08": _AWAY,
     "25006": _READ_ONLY,
+    "25P03": _AWAY,  # it was cut off for resting too long within a transaction: this process was stopped
     "3D000": _AWAY,  # no such database
     "53100": _FULL,
     "53200": _MEMORY,
@@ -80,12 +81,13 @@ class PostgresEngine(SqlEngine):
 
     skips_locked_rows: ClassVar[bool] = True
 
-    # What waits for the disk does not hold up what does not, and the keeper's long looks hold up nobody.
+    # What waits for the disk does not hold up what does not, and the keeper's long looks hold up nobody, itself included.
     LANES: Mapping[str, Sequence[str]] = {
         "enqueue": ("enqueue",),
         "lease": ("lease",),
         "settle": ("settle", "heartbeat", "report"),
-        "keeper": ("is_anything_expired", "sweep", "prune", "fold", "drift", "correct"),
+        "keeper": ("is_anything_expired", "sweep", "prune", "fold", "correct"),
+        "looks": ("drift",),
         "rest": (),
     }
 
@@ -164,6 +166,8 @@ class PostgresDialect:
             )
         except psycopg.OperationalError as exc:
             raise _CannotConnect(str(exc)) from exc
+        # The server may be another now, a standby that never got the last commits.
+        self._memory.lanes.clear()
         return PostgresSession(connection, self._memory, self._clock)
 
     def explain(self, exc: Exception) -> EngineDown | None:

@@ -22,6 +22,9 @@ TIMEOUT_GRACE_MS = 10_000
 IDEMPOTENCY_MS = 24 * 3_600_000
 """How long an idempotency key answers with the job that it made."""
 
+CLOCKS_DIFFER_MS = 60_000
+"""By how much a machine's clock may be ahead of another's."""
+
 type RetryKind = Literal["exponential", "fixed", "list"]
 
 
@@ -129,7 +132,12 @@ class Rate:
     burst: int
 
     def tokens(self, left: float, at_ms: int, now_ms: int) -> float:
-        """How many there are now, if there were `left` at at_ms."""
+        """How many there are now, if there were `left` at at_ms.
+
+        An instant long after now is of a clock that was put back since: to wait for it again would stop the type.
+        """
+        if at_ms > now_ms + CLOCKS_DIFFER_MS:
+            return float(self.burst)
         return min(float(self.burst), left + max(now_ms - at_ms, 0) * self.starts / self.per_ms)
 
     def ms_to_one(self, tokens: float) -> int:

@@ -209,6 +209,8 @@ async def test_a_page_ends_early_before_it_is_too_long(api, monkeypatch):
         ({"timezone": "Europe/Bonn"}, "timezone", "unknown_timezone", "'Europe/Bonn' is not a time zone"),
         ({"timezone": "../UTC"}, "timezone", "unknown_timezone", "is not a time zone"),
         ({"timezone": "Europe"}, "timezone", "unknown_timezone", "is not a time zone"),
+        ({"cron": None, "everySeconds": 60, "timezone": "x"}, "timezone", "unknown_timezone", "'x' is not"),
+        ({"cron": None, "everySeconds": 60, "timezone": "\0"}, "timezone", "invalid_text", "has a NUL"),
         ({"everySeconds": 60}, "cron", "missing", "either cron or everySeconds"),
         ({"cron": None}, "cron", "missing", "either cron or everySeconds"),
         ({"cron": None, "everySeconds": 0.5}, "everySeconds", "invalid_field", ""),

@@ -147,7 +147,7 @@ def test_any_line_is_a_schedule_or_refused(line):
 
 
 @pytest.mark.parametrize(
-    "timezone", ["", "Europe", "Europe/Bonn", "../../etc/passwd", "/etc/passwd", "\0", "utc"]
+    "timezone", ["", "Europe", "Europe/Bonn", "../../etc/passwd", "/etc/passwd", "\0", "utc", "localtime"]
 )
 def test_an_unknown_time_zone(timezone):
     with pytest.raises(InvalidInput) as refused:

@@ -51,3 +51,13 @@ def test_what_running_needs_is_pinned_alike_for_tests():
         for name in ("requirements.lock", "requirements-test.lock")
     ]
     assert sorted(pins[0] - pins[1]) == []
+
+
+def test_every_make_target_that_a_document_names_is_there_once():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(set(targets)) == sorted(targets)
+    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(document.read_text(encoding="utf-8") for document in documents)
+    named = re.findall(r"(?:`|^ *)make ([a-z-]+)", text, re.MULTILINE)
+    assert {"run", "test", "chaos"} <= set(named)
+    assert sorted(set(named) - set(targets)) == []

@@ -1,7 +1,7 @@
 """The request decoder: aliases, nulls, whole floats, bounds, and users' JSON kept as it came."""
 
 import contextlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -43,6 +43,11 @@ class Delay(Request):
     over: str = msgspec.field(name="while", default="unfinished")
 
 
+class Worded(Request):
+    kind: Literal["fixed", "list"] = "fixed"
+    lasts: Literal["unfinished"] | float | None = None
+
+
 class Several(Request):
     aliases = {"delay": ("delaySeconds",)}  # noqa: RUF012
     delay: float | Delay | None = None
@@ -52,7 +57,7 @@ class Several(Request):
 
 item, many = Decoder(Item), Decoder(Many)
 nested, aliased, counter = Decoder(Nested), Decoder(Aliased), Decoder(Counter)
-several = Decoder(Several)
+several, worded = Decoder(Several), Decoder(Worded)
 
 
 def decode(text: str) -> Item:
@@ -231,3 +236,17 @@ def test_what_is_none_of_a_fields_types_is_refused_by_its_name(body: str, field:
     with pytest.raises(InvalidInput) as refused:
         several.decode(body.encode())
     assert refused.value.details["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ('{"kind":"lists"}', "kind: Invalid enum value 'lists'; it takes fixed, list."),
+        ('{"lasts":"ever"}', "lasts: Invalid enum value 'ever'; it takes unfinished."),
+        ('{"kind":5}', "kind: Expected `str`, got `int`."),
+    ],
+)
+def test_a_word_that_is_not_taken_is_refused_with_those_that_are(body: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        worded.decode(body.encode())
+    assert refused.value.message == sentence

@@ -9,7 +9,6 @@ from jobs_admin.engine.steps.calls import CancelCall
 from jobs_admin.engine.steps.history import event, stored
 from jobs_admin.engine.transactions import Transaction, rounds
 
-
 TRIES = 3
 
 

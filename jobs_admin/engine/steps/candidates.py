@@ -9,7 +9,7 @@ from typing import Any
 
 from aerodash.ids import ProjectId
 from jobs_admin.engine import rules
-from jobs_admin.engine.transactions import Transaction
+from jobs_admin.engine.transactions import Row, Transaction, Values
 
 KEYS_PER_LOOK = 200
 """Partition keys that one lease looks at beyond the head of the lane."""
@@ -65,6 +65,11 @@ class Room:
     def is_empty(self) -> bool:
         return self.free < 1 or (self.bucket is not None and self.bucket.tokens < 1)
 
+    @property
+    def starts(self) -> float:
+        """How many whole starts there are."""
+        return self.free if self.bucket is None else min(self.free, self.bucket.tokens // 1)
+
     def take(self) -> None:
         self.free -= 1
         if self.bucket is not None:
@@ -110,6 +115,10 @@ def find(tx: Transaction, now: int, project: ProjectId, types: tuple[str, ...] |
     return _within_limits(tx, now, project, due, limited, limit, next_due)
 
 
+def _first_urgency(lane: Lane) -> int:
+    return rules.urgency(lane.priority, lane.first_due_at_ms or 0)
+
+
 def _lane(row: Sequence[Any]) -> Lane:
     type, priority, first_due, lease_ms, timeout_ms, concurrency, *rates = row
     rate, per_ms, burst, partition_concurrency, *partition_rate = rates
@@ -120,29 +129,53 @@ def _lane(row: Sequence[Any]) -> Lane:
 
 
 def _heads(
-    tx: Transaction, now: int, project: ProjectId, lanes: Sequence[Lane], limit: int
+    tx: Transaction,
+    now: int,
+    project: ProjectId,
+    lanes: Sequence[Lane],
+    limit: int,
+    rooms: dict[str, Room] | None = None,
 ) -> list[Candidate]:
-    """The first `limit` due jobs of each lane."""
+    """The first `limit` due jobs of each lane, or of all lanes together; of none more than its type has room for."""
     found: list[Candidate] = []
     for statement, some in (
-        ("lane_due", [lane for lane in lanes if not lane.has_keys]),
+        ("lane_due", sorted((lane for lane in lanes if not lane.has_keys), key=_first_urgency)),
         ("lane_due_keys", [lane for lane in lanes if lane.has_keys]),
     ):
-        most = limit if statement == "lane_due" else max(limit, WINDOW)
         rows = [
             {
                 "project": project,
                 "type": lane.type,
                 "priority": lane.priority,
                 "now": now,
-                "limit": most,
+                "limit": max(limit, WINDOW) if lane.has_keys else _most(lane, limit, rooms),
+                "together": limit,
                 "skip": 0,
             }
             for lane in some
         ]
-        for lane, heads in zip(some, tx.gather(statement, rows) if rows else (), strict=True):
-            found += [Candidate(ref, due, lane, *key) for ref, due, *key in heads]
+        heads = tx.gather(statement, rows) if rows else []
+        if statement == "lane_due" and len(rows) > 1 and not any(heads):
+            # Those that come first may all be locked by others or past their deadline, and hide what waits elsewhere.
+            heads = _one_by_one(tx, statement, rows, limit)
+        for lane, jobs in zip(some, heads, strict=True):
+            found += [Candidate(ref, due, lane, *key) for ref, due, *key in jobs]
     return found
+
+
+def _most(lane: Lane, limit: int, rooms: dict[str, Room] | None) -> int:
+    """How many jobs of a lane are of use: more than its type lets start would take the places of other types' jobs."""
+    return limit if rooms is None else int(min(limit, rooms[lane.type].starts))
+
+
+def _one_by_one(tx: Transaction, statement: str, rows: Sequence[Values], limit: int) -> list[list[Row]]:
+    """The heads of these lanes, each asked for by itself, until there are enough."""
+    heads: list[list[Row]] = []
+    left = limit
+    for row in rows:
+        heads.append(tx.gather(statement, [row])[0] if left > 0 else [])
+        left -= len(heads[-1])
+    return heads
 
 
 def _within_limits(
@@ -158,7 +191,7 @@ def _within_limits(
     tx.gather("type_lock", [{"project": project, "type": type} for type in limited])
     rooms = _rooms(tx, now, project, lanes)
     open_lanes = [lane for lane in lanes if not rooms[lane.type].is_empty]
-    heads = _heads(tx, now, project, open_lanes, limit)
+    heads = _heads(tx, now, project, open_lanes, limit, rooms)
     heads.sort(key=lambda job: job.urgency)
     keys = _Keys(tx, now, project)
     keys.load(heads)

@@ -121,6 +121,7 @@ def _spend(
             "partition_key": bucket.key,
             "tokens": bucket.tokens,
             "now": now,
+            "clocks_differ": rules.CLOCKS_DIFFER_MS,
         }
         for bucket in buckets.values()
     ]

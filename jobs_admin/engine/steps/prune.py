@@ -40,13 +40,20 @@ def _prune(tx: Transaction, now: int, retention: Mapping[str, int], limit: int) 
         kept_ms = retention.get(status) if keeps_s is None else keeps_s * 1000
         if kept_ms is None or (begin is not None and (project, type, status) < begin[0]):
             continue
+        if budget.jobs <= 0:
+            stopped = ((project, type, status), FIRST)
+            break
         after = begin[1] if begin is not None and (project, type, status) == begin[0] else FIRST
+        left = budget.jobs
         last, ended = _prune_some(tx, now, (project, type, status), now - kept_ms, after, budget)
         if ended:
             changed.setdefault(project, []).extend(ended)
         if budget.is_used_up:
             stopped = ((project, type, status), last)
             break
+        if budget.jobs == left:
+            # To look where there is nothing is work as well, and there may be thousands of types.
+            budget.jobs -= 1
     tx.on_commit(lambda: setattr(tx.memory, "pruned_to", stopped))
     return Swept(changed, more=is_more or stopped is not None)
 

@@ -353,6 +353,16 @@ async def test_jobs_past_their_deadline_do_not_hide_the_others(queue: Queue):
     assert [job.id for job in await queue.lease(1)] == [other]
 
 
+async def test_jobs_past_their_deadline_do_not_hide_those_of_another_lane(queue: Queue):
+    """Also where nobody sweeps."""
+    late = NewJob("late", "1", 1, priority=0, deadline_at_ms=queue.clock() + 1_000)
+    await queue.engine.enqueue(queue.project, APP, [late] * 20)
+    queue.clock.move(2)
+    others = [await queue.enqueue("other", priority=9) for _ in range(3)]
+    assert [(await queue.lease(1))[0].id for _ in others] == others
+    assert await queue.lease(1) == []
+
+
 async def test_a_retry_by_hand_takes_the_deadline_away(queue: Queue):
     job_id = await queue.enqueue(deadline_at_ms=queue.clock() + 1_000)
     await queue.expire()

@@ -1,11 +1,14 @@
 """What a group of callers may expect of each other and of a failing database."""
 
 import asyncio
+import threading
 
 import pytest
 
 from aerodash.errors import EngineDown
 from jobs_admin.engine.contract import NewJob
+from jobs_admin.engine.grouping import Step
+from jobs_admin.engine.steps.registry import STEPS
 from tests.conformance.jobs.conftest import APP, Queue
 
 GOOD = NewJob("email", "{}", 2)
@@ -28,6 +31,27 @@ async def test_one_who_fails_does_not_fail_the_others(queue: Queue):
     assert len(failed) == 1
     assert isinstance(failed[0], EngineDown)
     assert len(queue.store.jobs(queue.project)) == 10
+
+
+async def test_nobody_waits_while_all_jobs_are_counted(queue: Queue, monkeypatch):
+    counting, counted = threading.Event(), threading.Event()
+
+    def slowly(tx, now, calls):
+        counting.set()
+        assert counted.wait(30)
+        return [[] for _ in calls]
+
+    monkeypatch.setitem(STEPS, "drift", Step(slowly, reads=True))
+    count = asyncio.create_task(queue.engine.reconcile())
+    try:
+        await asyncio.to_thread(counting.wait, 30)
+        async with asyncio.timeout(20):
+            await queue.settle(await queue.leased())
+            await queue.engine.sweep(limit=10)
+        assert not count.done()
+    finally:
+        counted.set()
+    assert await count == []
 
 
 async def test_too_many_waiting_callers_are_refused_at_once(queue: Queue):

@@ -92,6 +92,15 @@ async def test_a_lease_passes_over_what_another_transaction_is_leasing(queue: Qu
     assert [job.id for job in await queue.lease(4)] == ids[:2]
 
 
+async def test_jobs_that_another_transaction_has_locked_do_not_hide_those_of_another_lane(queue: Queue):
+    locked = await queue.enqueue("locked", priority=0)
+    free = await queue.enqueue("free", priority=9)
+    with psycopg.connect(queue.store.url) as other:  # type: ignore[attr-defined]
+        other.execute("SELECT 1 FROM jobs_admin_job WHERE id = %s FOR UPDATE", [locked])
+        assert [job.id for job in await queue.lease(1)] == [free]
+    other.close()
+
+
 async def test_processes_that_change_the_same_jobs_wait_in_no_circle(queue: Queue, elsewhere: Queue):
     for _ in range(5):
         ids = [await queue.enqueue(max_retries=0) for _ in range(40)]
@@ -147,7 +156,7 @@ async def test_a_job_that_this_process_commits_late_is_found_at_once(queue: Queu
     with queue.store.locked():
         late = asyncio.create_task(queue.enqueue())
         await _until(lambda: _waits_for_a_lock(queue))
-        queue.clock.move(60)
+        queue.clock.move(4)  # less than what makes the worker be noted anew, which would wait for the lock
         assert await queue.lease() == []
     job_id = await late
     assert [job.id for job in await queue.lease()] == [job_id]
@@ -215,6 +224,28 @@ async def test_a_connection_that_died_while_it_rested_is_not_noticed(queue: Queu
     _end_connections(queue)
     await queue.enqueue()
     assert len(await queue.lease(10)) == 2
+
+
+async def test_also_what_only_reads_does_not_notice_it(queue: Queue):
+    await queue.engine.check()
+    await queue.engine.reconcile()
+    _end_connections(queue)
+    await queue.engine.check()
+    assert await queue.engine.reconcile() == []
+
+
+async def test_a_server_that_lost_the_last_commits_is_told_again_where_jobs_wait(queue: Queue):
+    """As a standby that takes over: with it went the lane of a type that this process has enqueued before."""
+    await queue.leased()
+    queue.store.run("DELETE FROM jobs_admin_joblane")
+    _end_connections(queue)
+    job_id = await queue.enqueue()
+    assert [job.id for job in await queue.lease()] == [job_id]
+
+
+def test_a_process_that_was_stopped_within_a_transaction_runs_it_again():
+    cut_off = psycopg.errors.IdleInTransactionSessionTimeout("terminating connection")
+    assert dialect.PostgresDialect("").repeats(cut_off)
 
 
 async def test_a_commit_whose_answer_is_lost_is_of_unknown_outcome(

@@ -126,6 +126,21 @@ async def test_each_type_gets_its_turn_in_small_steps(queue: Queue):
     assert await queue.prune(completed=5) == [last]
 
 
+async def test_a_step_looks_at_so_many_types_and_no_more(queue: Queue):
+    """A transaction does not get longer with the types of which there is nothing to delete."""
+    kept = [await queue.ended(type=f"type-{number:02}") for number in range(20)]
+    queue.store.pruned = True
+    steps = 0
+    older_than_all_ids_ms = 60 * 365 * 24 * 3_600_000
+    while (await queue.engine.prune({"completed": older_than_all_ids_ms}, limit=4)).more:
+        steps += 1
+    assert steps == 4
+    # However little a step may do, the walk comes to its end.
+    assert await queue.prune(limit=1, completed=older_than_all_ids_ms / 1000) == []
+    queue.clock.move(10)
+    assert sorted(await queue.prune(limit=4, completed=5)) == kept
+
+
 async def test_a_step_deletes_no_more_rows_than_a_transaction_may(queue: Queue, monkeypatch):
     monkeypatch.setattr(prune, "ROWS", 100)
     for _ in range(4):

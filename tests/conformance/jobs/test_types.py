@@ -143,6 +143,25 @@ async def test_a_full_type_leaves_the_others_alone(queue: Queue):
     assert sorted(job.id for job in await queue.lease(2)) == other
 
 
+@pytest.mark.parametrize(
+    "settings", [{"concurrency": 2}, {"rate": 5, "rate_per_ms": 60_000, "rate_burst": 2}]
+)
+async def test_an_urgent_type_takes_no_more_places_of_a_lease_than_it_has_room_for(queue: Queue, settings):
+    await queue.configure("urgent", **settings)
+    await many(queue, 30, "urgent", priority=0)
+    await many(queue, 30, "other", priority=9)
+    types = [job.type for job in await queue.lease(10)]
+    assert (types.count("urgent"), types.count("other")) == (2, 8)
+
+
+async def test_types_with_little_room_fill_a_lease_together(queue: Queue):
+    for type in ("a", "b", "c"):
+        await queue.configure(type, concurrency=2)
+        await many(queue, 5, type)
+    assert len(await queue.lease(5)) == 5
+    assert len(await queue.lease(5)) == 1
+
+
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "expired", "lost"])
 async def test_a_place_that_becomes_free_wakes_who_waits_in_another_process(
     queue: Queue, elsewhere: Queue, end
@@ -195,6 +214,25 @@ async def test_without_a_burst_a_rate_starts_as_many_as_its_number(queue: Queue)
     await queue.configure(rate=2, rate_per_ms=1_000)
     await many(queue, 5)
     assert len(await queue.lease(5)) == 2
+
+
+async def test_a_clock_that_is_put_back_does_not_stop_a_type_that_has_a_rate(queue: Queue):
+    await queue.configure(rate=1, rate_per_ms=10_000)
+    await queue.leased()
+    queue.clock.move(-3_600)
+    await many(queue, 5)
+    assert len(await queue.lease(5)) == 1
+    assert await queue.lease(5) == []
+    queue.clock.move(10)
+    assert len(await queue.lease(5)) == 1
+
+
+async def test_a_clock_that_is_a_little_behind_starts_nothing_twice(queue: Queue):
+    await queue.configure(rate=1, rate_per_ms=10_000)
+    await queue.leased()
+    queue.clock.move(-1)
+    await many(queue, 5)
+    assert await queue.lease(5) == []
 
 
 async def test_only_what_starts_counts_against_a_rate(queue: Queue):

@@ -1,5 +1,6 @@
--- The jobs of these lanes that are due and not past their deadline: together the most urgent of as many as are asked for, and no other lease gets
--- them before this transaction ends. From each lane's `since` on: see marks.
+-- The jobs of these lanes that are due and not past their deadline, at most `limit` of each: together the most urgent of
+-- as many as are asked for, and no other lease gets them before this transaction ends. From each lane's `since` on: see
+-- marks. Several lanes may give fewer, or none, if those that come first are locked or past their deadline.
 -- Guard: jobs that another transaction has locked are passed over; lease checks again. Index: job_lease_order; how many
 -- each lane gives is decided before any is locked, by an index-only look, unless there is only one lane.
 -- Given: project bigint, type text, priority smallint, limit bigint, since bigint
@@ -18,7 +19,7 @@ WITH shares AS (
         ) AS head
         WHERE (SELECT count(*) FROM given) > 1
         ORDER BY head.due_at_ms + given.priority * :age_step
-        LIMIT (SELECT max("limit") FROM given)
+        LIMIT :together
     ) AS heads
     GROUP BY n
 )
