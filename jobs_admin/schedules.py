@@ -128,13 +128,14 @@ async def set_schedule(
         )
     if bool(cron_line) == (every_s is not None):
         raise InvalidInput("Send either cron or everySeconds.", reason="missing", field="cron")
+    check_text("timezone", timezone, limits.TIMEZONE_CHARS)
     now_ms = instants.now_ms()
     next_at_ms: int | None = None
     if every_s is not None:
         check_within("everySeconds", every_s, limits.EVERY_MIN_S, limits.EVERY_MAX_S)
+        cron.check_timezone(timezone)  # it changes nothing, and is shown
     else:
         check_text("cron", cron_line, limits.CRON_CHARS)
-        check_text("timezone", timezone, limits.TIMEZONE_CHARS)
         cron.check(cron_line, timezone, now_ms=now_ms)
         cron_line = " ".join(cron_line.split())
         next_at_ms = next(cron.following(cron.Timing(cron_line, timezone), now_ms), None)

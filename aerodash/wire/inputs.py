@@ -62,8 +62,11 @@ class Decoder:
         try:
             sent = _OBJECT.decode(text)
         except msgspec.ValidationError:
-            what = within.rstrip(".") or "The body"
-            raise InvalidInput(f"{what} must be a JSON object.", reason="malformed_json") from None
+            if name := within.rstrip("."):
+                raise InvalidInput(
+                    f"{name} must be a JSON object.", reason="invalid_field", field=name
+                ) from None
+            raise InvalidInput("The body must be a JSON object.", reason="malformed_json") from None
         values = {}
         for field in self._fields:
             raw = field.find(sent, within)
@@ -90,6 +93,7 @@ class _Field:
         self._items = Decoder(nested[0]) if nested else None
         self._kinds = _types_in(info.type, origins=True)
         self._most_items = _most_items(msgspec.inspect.type_info(info.type))
+        self._words = _words(msgspec.inspect.type_info(info.type))
 
     def find(self, sent: dict[str, Raw], within: str) -> Raw | None:
         """The field's text under its name or an alias; None if absent (or null where null means absent)."""
@@ -132,7 +136,10 @@ class _Field:
                     return self._decoder.decode(whole)
                 except msgspec.ValidationError:
                     pass  # a whole number, and still not what the field takes: the first message says it best
-            raise InvalidInput(f"{name}: {_sentence(exc)}", reason="invalid_field", field=name) from None
+            sentence = _sentence(exc)
+            if self._words and sentence.startswith("Invalid enum value"):
+                sentence = f"{sentence.removesuffix('.')}; it takes {', '.join(self._words)}."
+            raise InvalidInput(f"{name}: {sentence}", reason="invalid_field", field=name) from None
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -166,6 +173,15 @@ def _most_items(info: msgspec.inspect.Type) -> int | None:
     if isinstance(info, msgspec.inspect.UnionType):
         return next((most for most in map(_most_items, info.types) if most is not None), None)
     return info.max_length if isinstance(info, msgspec.inspect.ListType) else None
+
+
+def _words(info: msgspec.inspect.Type) -> list[str]:
+    """The words that a field takes which takes only some."""
+    if isinstance(info, msgspec.inspect.UnionType):
+        return [word for one in info.types for word in _words(one)]
+    if isinstance(info, msgspec.inspect.LiteralType):
+        return [value for value in info.values if isinstance(value, str)]
+    return []
 
 
 def _same(one: object, other: object) -> bool:

@@ -92,8 +92,8 @@ async def queue_job(call: Call, body: JobRequest) -> JobReply:
 async def queue_jobs(call: Call, body: JobsRequest) -> JobsReply:
     """List jobs, newest first.
 
-    `status` takes the five statuses and the finer words scheduled, retrying and cancelling; `cursor` goes on where
-    the page before ended.
+    `status` takes the five statuses and the finer words scheduled, retrying, cancelling and due; `cursor` goes on
+    where the page before ended.
     """
     jobs, older = await _records(call, body)
     return JobsReply(jobs=jobs, list_complete=older is None, cursor=older if older is not None else UNSET)

@@ -250,3 +250,10 @@ def test_a_word_that_is_not_taken_is_refused_with_those_that_are(body: str, sent
     with pytest.raises(InvalidInput) as refused:
         worded.decode(body.encode())
     assert refused.value.message == sentence
+
+
+def test_an_item_that_is_not_an_object_is_refused_by_its_place() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        nested.decode(b'{"items":[{"key":"k","value":1},5]}')
+    assert refused.value.message == "items[1] must be a JSON object."
+    assert refused.value.details == {"reason": "invalid_field", "field": "items[1]"}

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from aerodash_sdk import Client, NewJob, RetryDelay, UniqueKey
+from aerodash_sdk.client.queue import Queue
 from aerodash_sdk.core import batches, queue, schedules, work
 from aerodash_sdk.core.batches import BatchProgress
-from aerodash_sdk.core.errors import BadReply, InvalidInput
+from aerodash_sdk.core.errors import BadReply, InvalidInput, NotSent, Unavailable
 from aerodash_sdk.core.ids import new_key
 from aerodash_sdk.core.records import Job, JobRef, LogLine, Progress, Retried
 from aerodash_sdk.core.request import Repeat, Request, read
@@ -233,6 +234,7 @@ def test_duplicates_are_said() -> None:
 def test_replies_become_records() -> None:
     refused = {"success": True, "count": 1, "refused": [{"jobId": "j", "reason": "unique_taken"}]}
     assert answer(queue.retry(["a", "j"]), refused) == Retried(1, {"j": "unique_taken"})
+    assert answer(queue.retry(["a", "j"]), refused | {"moreRefused": 7}).more_refused == 7
     logs = answer(
         queue.logs("j", after=None),
         {
@@ -331,3 +333,19 @@ def test_lease_that_lacks_what_it_should_hold_is_a_bad_reply(reply: dict) -> Non
         answer(call, reply)
     with pytest.raises(BadReply, match="answers to"):
         answer(work.settle([]), {"results": [{"jobId": "j", "outcome": "accepted"}]})
+
+
+def test_wait_outlasts_a_server_that_is_away() -> None:
+    ended = Job("j", "t", "completed", "completed", None, 1, 3, NOON)
+    replies = [NotSent("refused"), Unavailable("starting"), ended]
+
+    def call(_: Request) -> Job:
+        reply = replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    assert Queue(call).wait("j", timeout_s=30) == ended
+    replies.append(NotSent("refused"))
+    with pytest.raises(NotSent):
+        Queue(call).wait("j", timeout_s=0)

@@ -12,7 +12,7 @@ from aerodash_sdk.core import batches as batch_calls
 from aerodash_sdk.core import queue as queue_calls
 from aerodash_sdk.core import schedules as schedule_calls
 from aerodash_sdk.core.batches import BatchProgress
-from aerodash_sdk.core.errors import NoSuchJob, WaitTimedOut
+from aerodash_sdk.core.errors import ConnectionFailed, NoSuchJob, Unavailable, WaitTimedOut
 from aerodash_sdk.core.ids import new_key
 from aerodash_sdk.core.records import (
     Cancellation,
@@ -134,13 +134,21 @@ class Queue:
     def wait(self, job_id: str, *, timeout_s: float = 60.0) -> Job:
         """Wait until the job has ended and return it; asks again every 0.05 s at first, at most every second.
 
-        Raises WaitTimedOut after timeout_s, NoSuchJob if there is no such job.
+        A server that is away meanwhile is waited for too. Raises WaitTimedOut after timeout_s (if the server is away
+        then, ConnectionFailed or Unavailable), NoSuchJob if there is no such job.
         """
         deadline = time.monotonic() + timeout_s
         asked = 0
         while True:
-            job = self.get_job(job_id)
             asked += 1
+            try:
+                job = self.get_job(job_id)
+            except (ConnectionFailed, Unavailable):
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise
+                time.sleep(min(left_s, backoff_s(asked, base_s=0.05, cap_s=1.0)))
+                continue
             if job is None:
                 raise NoSuchJob(f"There is no job {job_id}.")
             if job.ended:

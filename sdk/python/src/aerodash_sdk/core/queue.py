@@ -83,7 +83,9 @@ def retry(
     return request(
         "/queue/retry",
         lambda reply: Retried(
-            int(reply["count"]), {item["jobId"]: str(item["reason"]) for item in reply.get("refused", ())}
+            int(reply["count"]),
+            {item["jobId"]: str(item["reason"]) for item in reply.get("refused", ())},
+            int(reply.get("moreRefused", 0)),
         ),
         repeat=Repeat.IF_REFUSED,
         jobIds=[*job_ids] if job_ids is not None else None,

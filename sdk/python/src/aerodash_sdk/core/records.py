@@ -261,11 +261,13 @@ class Cancellation:
 class Retried:
     """What a retry by hand did: how many jobs are pending again, and why the others are not.
 
-    refused, by job id: not_found, not_finished, or unique_taken (another unfinished job holds the unique key).
+    refused, by job id: not_found, not_finished, or unique_taken (another unfinished job holds the unique key); the
+    first 1000 of them. more_refused: how many besides.
     """
 
     count: int
     refused: Mapping[str, str]
+    more_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
