@@ -4,6 +4,7 @@ Transactions are READ COMMITTED: what makes a change safe is each statement's ow
 it locks. See docs/decisions/0010.
 """
 
+import json
 import select
 import time
 from collections.abc import Mapping, Sequence
@@ -352,13 +353,8 @@ class PostgresTransaction(Transaction):
     def _lanes(self, values: Values) -> list[Row]:
         """The lanes' first due jobs, each looked for from its mark on."""
         look = self.memory.due.look(values["project"], values["types"], values["now"])
-        places = look.places()
-        values |= {
-            "marked_types": [place[0] for place, _ in places],
-            "marked_priorities": [place[1] for place, _ in places],
-            "since": [since for _, since in places],
-        }
-        found = self._rows("lanes", values)
+        marks = {f"{type} {priority}": since for (type, priority), since in look.places()}
+        found = self._rows("lanes", values | {"marks": json.dumps(marks)})
         firsts = [((row[0], row[1]), row[2]) for row in found]
         self._firsts |= {place: first for place, first in firsts if first is not None}
         look.done(firsts)

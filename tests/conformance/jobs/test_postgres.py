@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -182,6 +183,19 @@ async def test_a_lease_reads_few_of_the_entries_that_a_held_snapshot_keeps(queue
         assert len(await queue.lease()) == 1
         assert await _entries_read(queue) - before < 50
     holder.close()
+
+
+async def test_a_look_at_thousands_of_lanes_does_not_take_the_square_of_their_number(queue: Queue):
+    """Each has a mark of its own. When they were joined row by row, it took 1.9 s with 4000 lanes; now 0.1 s."""
+    jobs = [NewJob(f"type-{number}", "1", 1) for number in range(6_000)]
+    await queue.engine.enqueue(queue.project, APP, jobs)
+    await queue.lease(10)  # the first look, which has no marks
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        assert len(await queue.lease(10)) == 10
+        took.append(time.monotonic() - began)
+    assert min(took) < 1.5
 
 
 async def _entries_read(queue: Queue) -> int:

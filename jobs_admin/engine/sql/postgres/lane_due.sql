@@ -5,10 +5,10 @@
 -- each lane gives is decided before any is locked, by an index-only look, unless there is only one lane.
 -- Given: project bigint, type text, priority smallint, limit bigint, since bigint
 WITH shares AS (
-    SELECT n, "limit" AS share FROM given WHERE (SELECT count(*) FROM given) = 1
+    SELECT n, project, type, priority, since, "limit" AS share FROM given WHERE (SELECT count(*) FROM given) = 1
     UNION ALL
-    SELECT n, count(*) FROM (
-        SELECT given.n
+    SELECT n, project, type, priority, since, count(*) FROM (
+        SELECT given.n, given.project, given.type, given.priority, given.since
         FROM given
         CROSS JOIN LATERAL (
             SELECT due_at_ms FROM jobs_admin_job AS job
@@ -21,15 +21,14 @@ WITH shares AS (
         ORDER BY head.due_at_ms + given.priority * :age_step
         LIMIT :together
     ) AS heads
-    GROUP BY n
+    GROUP BY n, project, type, priority, since
 )
-SELECT given.n, head.id, head.payload_bytes, head.due_at_ms
+SELECT shares.n, head.id, head.payload_bytes, head.due_at_ms
 FROM shares
-JOIN given ON given.n = shares.n
 CROSS JOIN LATERAL (
     SELECT job.id, job.payload_bytes, job.due_at_ms FROM jobs_admin_job AS job
-    WHERE job.project_id = given.project AND job.type = given.type AND job.priority = given.priority
-        AND job.status = 'pending' AND job.due_at_ms >= given.since AND job.due_at_ms <= :now
+    WHERE job.project_id = shares.project AND job.type = shares.type AND job.priority = shares.priority
+        AND job.status = 'pending' AND job.due_at_ms >= shares.since AND job.due_at_ms <= :now
         AND (job.deadline_at_ms IS NULL OR job.deadline_at_ms > :now)
     ORDER BY job.due_at_ms
     LIMIT shares.share
