@@ -36,6 +36,7 @@ from tests.postgres import OwnServer
 CLIENTS = 3
 PARTS = {"web": 1, "keeper": 2, "wire": 3, "sdk": 2, "sdk-child": 2, "valkey": 1}
 DRAIN_S = 120.0
+"""And half as long again as the load went on: types with limits get more than their workers may take meanwhile."""
 WATCH_EVERY_S = 0.05
 
 
@@ -244,7 +245,9 @@ class Run:
         """Wait until all work is done; what is not by then stays for the checker to name."""
         began = time.monotonic()
         with contextlib.suppress(AssertionError):
-            wait_for("the end of all work", lambda: reader.unfinished() == 0, within_s=DRAIN_S)
+            wait_for(
+                "the end of all work", lambda: reader.unfinished() == 0, within_s=DRAIN_S + self._load_s / 2
+            )
         return time.monotonic() - began
 
 
