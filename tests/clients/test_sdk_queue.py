@@ -6,6 +6,8 @@ import pytest
 from aerodash_sdk import Client, NewJob, RetryDelay, UniqueKey
 from aerodash_sdk.core.errors import InvalidInput, NoSuchJob, ReplyLost, WaitTimedOut
 
+from tests.chaos.harness import wait_for
+
 from .conftest import Line
 
 NO_JOB = "01920000-0000-7000-8000-000000000000"
@@ -178,8 +180,9 @@ def test_batch_has_a_progress_and_a_completion_job(client: Client) -> None:
     with pytest.raises(InvalidInput):
         batch.send("import-row", {"row": 9})
     assert client.queue.get_batch(batch.id).cancel() == 4
-    progress = batch.progress()
-    assert (progress.counts["cancelled"], progress.ended) == (4, True)
+    # The batch ends in a transaction of its own, right after that of its last member.
+    progress = wait_for("the end of the batch", lambda: (now := batch.progress()).ended and now, within_s=10)
+    assert progress.counts["cancelled"] == 4
     report = client.queue.get_job(progress.completion_job_id)
     assert (report.type, report.payload, report.priority) == ("report", {"month": 5}, 1)
     assert batch.retry() == 4
