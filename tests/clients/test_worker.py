@@ -514,26 +514,28 @@ def test_result_outlives_a_server_that_is_away(
 def test_stop_while_the_server_is_away_says_what_it_could_not_be_told(
     client: Client, api_key: str, line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = Worker(url=line.url, api_key=api_key)
-    begun, may_end = threading.Event(), threading.Event()
+    worker = Worker(url=line.url, api_key=api_key, concurrency=1, prefetch=1)
+    begun, may_end = threading.Semaphore(0), threading.Event()
 
     @worker.job("long")
     def long(job: Job) -> None:
-        begun.set()
+        begun.release()
         may_end.wait(20)
 
+    refs = client.queue.send_many([NewJob("long"), NewJob("long")])
     untold: list[int] = []
     thread = threading.Thread(target=lambda: untold.append(worker.run()))
     thread.start()
-    ref = client.queue.send("long")
-    assert begun.wait(10)
+    assert begun.acquire(timeout=10)
     line.cut()
     may_end.set()
+    # One thread runs both in turn: once the second has begun, the outcome of the first is said and waits.
+    assert begun.acquire(timeout=10)
     worker.stop()
     worker.stop()
     thread.join(15)
-    assert untold == [1]
-    assert f"long {ref.job_id}: completed, which the server could not be told" in caplog.text
+    assert untold == [2]
+    assert f"long {refs[0].job_id}: completed, which the server could not be told" in caplog.text
 
 
 def begin_slow_job(client: Client) -> str:
