@@ -55,6 +55,7 @@ class Reason(enum.StrEnum):
     REASON_NEEDED = "reason_needed"
     # Jobs.
     INVALID_TYPE = "invalid_type"
+    TOO_MANY_TYPES = "too_many_types"
     UNKNOWN_STATUS = "unknown_status"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     RESULT_TOO_LARGE = "result_too_large"
@@ -79,6 +80,8 @@ class Reason(enum.StrEnum):
     ENGINE_DOWN = "engine_down"
     ENGINE_ERROR = "engine_error"
     NOT_STARTED = "not_started"
+    OPERATION_UNFINISHED = "operation_unfinished"
+    OPERATION_FAILED = "operation_failed"
     CLOSING = "closing"
     OVERLOADED = "overloaded"
     BUSY = "busy"

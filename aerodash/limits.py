@@ -22,7 +22,10 @@ COUNTER_MAX = 2**63 - 1
 PAYLOAD_BYTES = 1024 * 1024
 RESULT_BYTES = 1024 * 1024
 JOB_TYPE_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+JOB_TYPES = 10_000
+"""Of one project, with jobs or settings. A lease looks at each of them."""
 JOBS_PER_PAGE = 200
+TYPES_PER_PAGE = 1000
 MAX_RETRIES = 1000
 DELAY_MAX_S = 10 * 365 * 24 * 3600
 PRIORITY_MAX = 9
@@ -53,6 +56,8 @@ TRACEBACK_BYTES = 64 * 1024
 PROGRESS_REPORTS = 1000
 PROGRESS_MESSAGE_BYTES = 1024
 REPORT_LINES = 100
+REPORTS_LINES = 10_000
+"""Of all reports in one call: they are kept in one transaction."""
 LOG_LINE_BYTES = 4 * 1024
 """Over these two bounds in bytes a handler's message and line are cut, visibly."""
 LOG_LINES = 1000

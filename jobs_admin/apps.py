@@ -18,16 +18,26 @@ class JobsAdminConfig(AppConfig):
 
 
 def _engine() -> "JobEngine":
+    from jobs_admin import batches
+
+    engine = _of_database()
+    engine.on_finished = batches.tell
+    return engine
+
+
+def _of_database() -> "JobEngine":
     """The job engine of the database that Django uses when the engine opens: tests give it another name after start."""
     from django.conf import settings
     from django.db import connections
 
-    from aerodash import database
+    from aerodash import database, valkey_url
 
     if settings.DATABASE_KIND == "postgres":
         from jobs_admin.engine.postgres import PostgresEngine
 
-        return PostgresEngine(database.conninfo(), valkey_url=settings.VALKEY_URL)
+        return PostgresEngine(database.conninfo(), valkey_url=valkey_url.nodes(settings.VALKEY_URL)[0])
     from jobs_admin.engine.sqlite import SqliteEngine
 
-    return SqliteEngine(str(connections["default"].settings_dict["NAME"]), valkey_url=settings.VALKEY_URL)
+    return SqliteEngine(
+        str(connections["default"].settings_dict["NAME"]), valkey_url=valkey_url.nodes(settings.VALKEY_URL)[0]
+    )

@@ -6,6 +6,7 @@ that makes it unfinished again, and it ends again, without another follow-up.
 Source: jobs.md, "What a job may carry, and what a type may say".
 """
 
+import logging
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from jobs_admin import services
 from jobs_admin.bounds import check_job, check_text, check_within, is_job_id
-from jobs_admin.engine.batches import BatchRef, Finished, Members, MembersAfter, NewBatch, UnfinishedAfter
-from jobs_admin.engine.contract import JobEngine, NewJob, Refusal, Who
+from jobs_admin.engine.batches import BatchRef, Members, MembersAfter, NewBatch, UnfinishedAfter
+from jobs_admin.engine.contract import Finished, JobEngine, NewJob, Refusal, Who
 from jobs_admin.models import Batch, BatchCounter
 from jobs_admin.queries import JobFilter
 from jobs_admin.reading import in_reader
@@ -31,6 +32,11 @@ from jobs_admin.records import Counts, instant_or_none
 
 MEMBERS_AT_ONCE = 500
 BATCHES_AT_ONCE = 500
+
+_told: set[str] = set()
+"""Batches that cannot end, of which the log knows."""
+
+log = logging.getLogger("aerodash.keeper.jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +163,15 @@ async def finish_left_over() -> int:
         )
         for id, is_over in found:
             if is_over:
-                total += await _finish((id,))
+                total += await _finish_one(id)
         if len(found) < BATCHES_AT_ONCE:
             return total
         after, _ = found[-1]
+
+
+def tell(done: Finished) -> None:
+    """Tell the live pages that a batch has ended: also one of which the engine found that by itself."""
+    publish(done.project, topics.JOBS, () if done.job_id is None else (done.job_id,))
 
 
 def get(project: ProjectId, actor: Actor, *, batch: str) -> BatchRow | None:
@@ -210,10 +221,23 @@ def _row(batch: Batch, counts: Counts) -> BatchRow:
     )
 
 
+async def _finish_one(batch: str) -> int:
+    """Whether it was ended, as a number. A follow-up that is refused keeps this batch from its end, and no other."""
+    try:
+        finished = await _finish((batch,))
+    except InvalidInput as exc:
+        if batch not in _told:
+            log.error("batch %s cannot end: %s", batch, exc)
+            _told.add(batch)
+        return 0
+    _told.discard(batch)
+    return finished
+
+
 async def _finish(batches: tuple[str, ...]) -> int:
     finished: list[Finished] = await _engine().call("finish_batches", batches)
     for done in finished:
-        publish(done.project, topics.JOBS, () if done.job_id is None else (done.job_id,))
+        tell(done)
     return len(finished)
 
 

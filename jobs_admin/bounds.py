@@ -249,8 +249,14 @@ def _run_result(sent: RunResult, index: int) -> RunResult:
 
 
 def reports(sent: Sequence[Report]) -> list[Report]:
-    """Up to 1000 reports of up to 100 lines; messages and lines are cut to their bounds, and say so."""
+    """Up to 1000 reports of up to 100 lines, 10 000 in all; messages and lines are cut to their bounds, and say so."""
     check_number("reports", sent, limits.PROGRESS_REPORTS)
+    lines = sum(len(one.logs) for one in sent)
+    if lines > limits.REPORTS_LINES:
+        raise InvalidInput(
+            f"The reports have {lines} log lines together, over the limit of {limits.REPORTS_LINES}.",
+            reason="too_many", field="reports", limit=limits.REPORTS_LINES,
+        )  # fmt: skip
     return [_report(one, f"reports[{index}].") for index, one in enumerate(sent)]
 
 

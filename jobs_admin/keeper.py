@@ -12,6 +12,7 @@ FIRE_EVERY_S = 0.5
 FOLD_EVERY_S = 1.0
 FINISH_EVERY_S = 10.0
 PRUNE_EVERY_S = 60.0
+FORGET_EVERY_S = 3600.0
 RECONCILE_EVERY_S = 3600.0
 DAY_MS = 24 * 3_600_000
 
@@ -35,12 +36,12 @@ async def finish_batches() -> int:
 
 async def prune() -> int:
     """Delete the ended jobs that nobody keeps any more; returns how many. Raises EngineDown."""
-    kept_days = {
-        "completed": settings.AERODASH_KEEP_COMPLETED_DAYS,
-        "failed": settings.AERODASH_KEEP_FAILED_DAYS,
-        "cancelled": settings.AERODASH_KEEP_CANCELLED_DAYS,
-    }
-    return await services.prune(retention_ms={status: days * DAY_MS for status, days in kept_days.items()})
+    return await services.prune(retention_ms=_retention_ms())
+
+
+async def forget() -> None:
+    """Delete what jobs leave behind: lanes and counters, workers, batches. Raises EngineDown."""
+    await services.forget(retention_ms=_retention_ms())
 
 
 async def fold_counters() -> None:
@@ -52,9 +53,20 @@ async def reconcile_counters() -> None:
     """Set right the counters that differ from their jobs, and say so: none should. Raises EngineDown."""
     for drift in await services.reconcile():
         log.error(
-            "counter of project %s, type %s, status %s said %s, there are %s jobs: set right",
-            *(drift.project, drift.type, drift.status, drift.counted, drift.actual),
+            "counter of project %s, %s, status %s said %s, there are %s jobs: set right",
+            drift.project,
+            f"type {drift.type}" if drift.batch is None else f"batch {drift.batch}",
+            *(drift.status, drift.counted, drift.actual),
         )
+
+
+def _retention_ms() -> dict[str, int]:
+    kept_days = {
+        "completed": settings.AERODASH_KEEP_COMPLETED_DAYS,
+        "failed": settings.AERODASH_KEEP_FAILED_DAYS,
+        "cancelled": settings.AERODASH_KEEP_CANCELLED_DAYS,
+    }
+    return {status: days * DAY_MS for status, days in kept_days.items()}
 
 
 TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
@@ -63,5 +75,6 @@ TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
     ("jobs.finish_batches", FINISH_EVERY_S, finish_batches),
     ("jobs.fold_counters", FOLD_EVERY_S, fold_counters),
     ("jobs.prune", PRUNE_EVERY_S, prune),
+    ("jobs.forget", FORGET_EVERY_S, forget),
     ("jobs.reconcile_counters", RECONCILE_EVERY_S, reconcile_counters),
 ]

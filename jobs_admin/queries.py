@@ -4,6 +4,7 @@ Pages call them as they are, live pushes through database_sync_to_async, the API
 Every one needs the queue:read right. Source: jobs.md, wire contract section 4.
 """
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from jobs_admin.records import (
     JobRow,
     LogPage,
     TypeCounts,
-    TypeRow,
+    TypePage,
     attempts_of,
     carried_by,
     events_of,
@@ -42,6 +43,8 @@ from jobs_admin.records import (
 FINER_STATES = ("due", "scheduled", "retrying", "cancelling")
 """What `page` takes besides the five statuses; "due" is what a worker would get now."""
 ENDED = ("completed", "failed", "cancelled")
+
+_TYPE = re.compile(limits.JOB_TYPE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +92,47 @@ def finer_counts(project: ProjectId, actor: Actor, *, type: str | None = None) -
     )
 
 
-def types(project: ProjectId, actor: Actor) -> list[TypeCounts]:
-    """The types that the project ever enqueued, by name, with their counts."""
+def types(project: ProjectId, actor: Actor, *, limit: int = limits.TYPES_PER_PAGE) -> list[TypeCounts]:
+    """The first `limit` types that have jobs, by name, with their counts; a type whose jobs are gone stays for a while."""
     actor.require(Scope.QUEUE_READ)
+    counters = JobCounter.objects.filter(project_id=project)
+    names = list(counters.values_list("type", flat=True).distinct().order_by("type")[:limit])
+    counted = _counted(project, names)
+    return [TypeCounts(name, counted[name]) for name in names]
+
+
+def job_types(
+    project: ProjectId, actor: Actor, *, after: str | None = None, limit: int = limits.TYPES_PER_PAGE
+) -> TypePage:
+    """Up to `limit` (1..1000) of the types that have jobs or settings, by name; after: those after this cursor.
+
+    Each with its counts, whether it is paused, and what it says. Raises InvalidInput for a broken cursor, a limit out of
+    bounds.
+    """
+    actor.require(Scope.QUEUE_READ)
+    check_within("limit", limit, 1, limits.TYPES_PER_PAGE)
+    counters = JobCounter.objects.filter(project_id=project)
+    settings = JobType.objects.filter(project_id=project)
+    if after is not None:
+        if not _TYPE.fullmatch(after):
+            raise InvalidInput("This cursor is not one of ours.", reason="invalid_cursor", field="cursor")
+        counters, settings = counters.filter(type__gt=after), settings.filter(name__gt=after)
+    # Merged there, because only the database knows its own order of texts.
+    both = counters.order_by().values_list("type", flat=True).union(settings.values_list("name", flat=True))
+    found = list(both.order_by("type")[: limit + 1])
+    names = found[:limit]
+    said = {row.name: row for row in settings.filter(name__in=names)}
+    counted = _counted(project, names)
+    rows = [type_row(name, counted.get(name, Counts()), said.get(name)) for name in names]
+    return TypePage(tuple(rows), names[-1] if len(found) > limit else None)
+
+
+def _counted(project: ProjectId, types: Sequence[str]) -> dict[str, Counts]:
     found: dict[str, dict[str, int]] = {}
-    rows = JobCounter.objects.filter(project_id=project).order_by("type")
+    rows = JobCounter.objects.filter(project_id=project, type__in=types)
     for name, status, count in rows.values_list("type", "status").annotate(Sum("count")):
         found.setdefault(name, {})[status] = count
-    return [TypeCounts(name, Counts(**by_status)) for name, by_status in found.items()]
-
-
-def job_types(project: ProjectId, actor: Actor) -> list[TypeRow]:
-    """The types that have jobs or settings, by name: their counts, whether they are paused, what they say."""
-    actor.require(Scope.QUEUE_READ)
-    said = {row.name: row for row in JobType.objects.filter(project_id=project)}
-    counted = {row.name: row.counts for row in types(project, actor)}
-    return [
-        type_row(name, counted.get(name, Counts()), said.get(name)) for name in sorted(said.keys() | counted)
-    ]
+    return {name: Counts(**by_status) for name, by_status in found.items()}
 
 
 def page(

@@ -148,6 +148,14 @@ class TypeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TypePage:
+    """Types by name. after: the cursor of the next page; None on the last."""
+
+    types: tuple[TypeRow, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobPage:
     """Some jobs, newest first. older, newer: cursors for `before` and `after`, None at either end."""
 

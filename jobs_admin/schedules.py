@@ -19,18 +19,19 @@ import uuid_utils
 
 from aerodash import audit, engines, instants, limits
 from aerodash.auth import Actor, Scope
-from aerodash.errors import EngineDown, InvalidInput
+from aerodash.errors import InvalidInput
 from aerodash.ids import JobId, ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from jobs_admin import cron
 from jobs_admin.bounds import check_job, check_text, check_within
 from jobs_admin.engine import stored_jobs
-from jobs_admin.engine.contract import JobEngine, NewJob, Who
+from jobs_admin.engine.contract import Enqueued, JobEngine, NewJob, Who
 from jobs_admin.engine.schedules import (
     DueBefore,
     DueSchedule,
     DueSchedules,
+    Fault,
     Firing,
     ScheduleRef,
     ScheduleSet,
@@ -66,7 +67,8 @@ log = logging.getLogger("aerodash.keeper.jobs")
 class ScheduleRow:
     """A schedule. Either cron or every_s. next_at: None while it is paused, or if the line has no more slots.
 
-    last_at: the last slot that was enqueued, and last_job_id its job; None before the first.
+    last_at: the last slot that was enqueued, and last_job_id its job; None before the first. fault: why the slot after
+    that could not be enqueued, in a sentence; "" if nothing is wrong.
     """
 
     name: str
@@ -82,6 +84,7 @@ class ScheduleRow:
     created_at: datetime
     updated_at: datetime
     updated_by: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,8 @@ async def delete(project: ProjectId, actor: Actor, *, name: str) -> bool:
 
 
 @engines.on_engine_loop
-async def run(project: ProjectId, actor: Actor, *, name: str) -> JobId:
-    """Enqueue a schedule's job now, beside its slots, also while it is paused.
+async def run(project: ProjectId, actor: Actor, *, name: str) -> Enqueued:
+    """Enqueue a schedule's job now, beside its slots, also while it is paused; or the job that has its unique key already.
 
     Raises InvalidInput (unknown_schedule).
     """
@@ -193,22 +196,22 @@ async def run(project: ProjectId, actor: Actor, *, name: str) -> JobId:
     who = replace(_who(actor), label=f"{actor.label} (schedule {name})"[:LABEL_CHARS])
     [added] = await _engine().enqueue(project, who, (job,))
     publish(project, topics.JOBS, (added.job_id,))
-    return added.job_id
+    return added
 
 
 @engines.on_engine_loop
 async def fire() -> int:
     """Enqueue the jobs of every slot that has come, of all projects; returns how many. For the keeper.
 
-    Two keepers that do it at once enqueue no slot twice, and what is changed meanwhile stays changed.
+    Two keepers that do it at once enqueue no slot twice, and what is changed meanwhile stays changed. A schedule that
+    cannot be fired steps aside for half a minute, with its fault to be seen, and its slot is not lost.
     """
     total = 0
     while True:
         due: DueSchedules = await _engine().call("due_schedules", DueBefore(cron.EARLY_MS, FIRED_AT_ONCE))
         fired = await asyncio.gather(*(_fire(schedule, due.now_ms) for schedule in due.schedules))
         total += sum(len(job_ids) for job_ids in fired if job_ids)
-        # A full page of those that cannot be fired is left alone until the next look.
-        if len(fired) < FIRED_AT_ONCE or all(job_ids is None for job_ids in fired):
+        if len(fired) < FIRED_AT_ONCE:
             return total
 
 
@@ -246,13 +249,13 @@ async def _fire(schedule: DueSchedule, now_ms: int) -> Sequence[JobId] | None:
         job_ids: Sequence[JobId] | None = await _engine().call(
             "fire_schedule", Firing(schedule, job, slots, due.next_at_ms), jobs=max(1, len(slots))
         )
-    except EngineDown:
-        raise
     except (InvalidInput, zoneinfo.ZoneInfoNotFoundError) as exc:
-        # A unique key that changes hands too fast, or a zone that this machine no longer knows: the others go on.
+        # A type too many, a unique key that changes hands too fast, or a zone that this machine no longer knows.
         if _told.get(schedule.id) != schedule.version:
             log.error("schedule %s of project %s: %s", schedule.name, schedule.project, exc)
             _told[schedule.id] = schedule.version
+        await _engine().call("fault_schedule", Fault(schedule, str(exc)))
+        publish(schedule.project, topics.JOBS)
         return None
     _told.pop(schedule.id, None)
     if job_ids:
@@ -275,6 +278,7 @@ def _row(schedule: Schedule) -> ScheduleRow:
         created_at=_instant(schedule.created_at_ms),
         updated_at=_instant(schedule.updated_at_ms),
         updated_by=schedule.updated_by,
+        fault=schedule.fault or "",
     )
 
 

@@ -91,6 +91,7 @@ class ScheduleRecord(Reply, kw_only=True):
     tags: list[str] | UnsetType = UNSET
     partitionKey: str | UnsetType = UNSET
     traceparent: str | UnsetType = UNSET
+    fault: Annotated[str, Meta(description="Why its last slot could not be enqueued.")] | UnsetType = UNSET
 
 
 class ScheduleListRequest(Request):
@@ -115,7 +116,8 @@ class ScheduleRequest(Request):
 
 
 class ScheduleRunReply(Reply):
-    """The job that was enqueued, or the one that has its unique key already."""
+    """The job that was enqueued, or the one that has its unique key already (duplicate)."""
 
     jobId: str
     success: bool
+    duplicate: bool | UnsetType = UNSET

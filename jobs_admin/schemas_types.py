@@ -90,7 +90,10 @@ class ConfigureRequest(Request):
 
 
 class TypesRequest(Request):
-    """Nothing to choose: all types."""
+    """Which page of types."""
+
+    limit: Annotated[int, Meta(ge=1, le=limits.TYPES_PER_PAGE)] = 100
+    cursor: Annotated[str, Meta(description="Opaque; from the page before.")] | None = None
 
 
 class Paused(Reply):
@@ -111,6 +114,8 @@ class JobTypeRecord(Reply, kw_only=True):
 
 
 class TypesReply(Reply):
-    """All types, by name."""
+    """A page of types, by name."""
 
     types: list[JobTypeRecord]
+    list_complete: bool
+    cursor: str | UnsetType = UNSET

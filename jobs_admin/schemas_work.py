@@ -109,7 +109,7 @@ class HeartbeatRequest(Request):
 
     worker: Worker
     leases: Annotated[list[Lease], Meta(max_length=limits.SETTLE_RESULTS)]
-    leaseSeconds: LeaseSeconds = 30
+    leaseSeconds: Annotated[LeaseSeconds, Meta(description="Absent: the type's, else 30.")] | None = None
 
 
 class Beat(Reply):

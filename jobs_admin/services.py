@@ -44,6 +44,7 @@ from jobs_admin.engine.contract import (
     Who,
     WorkerInfo,
 )
+from jobs_admin.engine.leftovers import Forget
 from jobs_admin.engine.rules import RetryPolicy
 from jobs_admin.queries import JobFilter
 from jobs_admin.reading import in_reader
@@ -52,6 +53,7 @@ PRIORITY = 5
 SWEEP_BATCH = 500
 PRUNE_BATCH = 100
 """On SQLite nobody else writes meanwhile: about 15 ms."""
+FORGET_BATCH = 500
 RETRY_BATCH = 500
 
 
@@ -163,15 +165,20 @@ async def lease(
 
 @engines.on_engine_loop
 async def heartbeat(
-    project: ProjectId, actor: Actor, *, worker: WorkerInfo, leases: Sequence[LeaseRef], lease_s: float
+    project: ProjectId, actor: Actor, *, worker: WorkerInfo, leases: Sequence[LeaseRef], lease_s: float | None
 ) -> list[Beat]:
-    """Extend up to 1000 leases to lease_s from now; per lease: extended, lease_lost or cancel_requested."""
+    """Extend up to 1000 leases to lease_s from now; per lease: extended, lease_lost or cancel_requested.
+
+    lease_s: None takes for each what its type says, else 30, and never takes a lease back to less than it had.
+    """
     actor.require(Scope.QUEUE_WORK)
     check_worker(worker)
     check_leases(leases)
-    check_within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
+    if lease_s is not None:
+        check_within("leaseSeconds", lease_s, 1, limits.LEASE_MAX_S)
     known = [lease for lease in leases if is_job_id(lease.job_id)]
-    beats = await _engine().heartbeat(project, worker, known, lease_ms=int(lease_s * 1000))
+    lease_ms = None if lease_s is None else int(lease_s * 1000)
+    beats = await _engine().heartbeat(project, worker, known, lease_ms=lease_ms)
     return _in_order(leases, len(known), beats, "lease_lost")
 
 
@@ -196,7 +203,7 @@ async def report(project: ProjectId, actor: Actor, *, reports: Sequence[Report])
     """Keep what up to 1000 running handlers say; per report: accepted, lease_lost (nothing was kept) or cancel_requested.
 
     percent: 0..100. A message is cut to 1 KiB and a line of the log to 4 KiB, with a note of how long it was. Up to
-    100 lines a report; of a job the first 1000 are kept, and the others counted.
+    100 lines a report and 10 000 a call; of a job the first 1000 are kept, and the others counted.
     """
     actor.require(Scope.QUEUE_WORK)
     reports = bounds.reports(reports)
@@ -308,6 +315,20 @@ async def prune(*, retention_ms: Mapping[str, int]) -> int:
     retention_ms: by terminal status, for types that do not say.
     """
     return await _in_steps(lambda: _engine().prune(retention_ms, limit=PRUNE_BATCH), rests=True)
+
+
+@engines.on_engine_loop
+async def forget(*, retention_ms: Mapping[str, int]) -> None:
+    """Forget what jobs leave behind: lanes and counters of types without any, silent workers, old batches. For the keeper.
+
+    retention_ms: as prune has it. A batch is kept for the longest of them after its end, and while it has members.
+    """
+    call = Forget(FORGET_BATCH, max(retention_ms.values()))
+    while True:
+        began = time.monotonic()
+        if not await _engine().call("forget", call):
+            return
+        await asyncio.sleep(time.monotonic() - began)
 
 
 @engines.on_engine_loop

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from aerodash import instants
 from aerodash.auth import Scope
-from aerodash.wire.operation import Call, operation
+from aerodash.wire.operation import OPTIONS, Call, Rpc, operation
 from jobs_admin import forms, queries, services
 from jobs_admin.reading import in_reader
 from jobs_admin.records import LogPage
@@ -42,7 +42,12 @@ READ_JOBS = 10
 
 
 @operation(
-    "/queue/enqueue", request=EnqueueRequest, reply=EnqueueReply, scope=Scope.QUEUE_ENQUEUE, status=201
+    "/queue/enqueue",
+    request=EnqueueRequest,
+    reply=EnqueueReply,
+    scope=Scope.QUEUE_ENQUEUE,
+    status=201,
+    rpc=Rpc(("type", "payload", "delaySeconds")),
 )
 async def queue_enqueue(call: Call, body: EnqueueRequest) -> EnqueueReply:
     """Add a job.
@@ -78,7 +83,7 @@ async def queue_enqueue_many(call: Call, body: EnqueueManyRequest) -> EnqueueMan
     )
 
 
-@operation("/queue/job", request=JobRequest, reply=JobReply, scope=Scope.QUEUE_READ)
+@operation("/queue/job", request=JobRequest, reply=JobReply, scope=Scope.QUEUE_READ, rpc=Rpc(("jobId",)))
 async def queue_job(call: Call, body: JobRequest) -> JobReply:
     """Read one job.
 
@@ -88,7 +93,7 @@ async def queue_job(call: Call, body: JobRequest) -> JobReply:
     return JobReply(job=found, exists=found is not None)
 
 
-@operation("/queue/jobs", request=JobsRequest, reply=JobsReply, scope=Scope.QUEUE_READ)
+@operation("/queue/jobs", request=JobsRequest, reply=JobsReply, scope=Scope.QUEUE_READ, rpc=Rpc((OPTIONS,)))
 async def queue_jobs(call: Call, body: JobsRequest) -> JobsReply:
     """List jobs, newest first.
 
@@ -122,7 +127,9 @@ async def queue_logs(call: Call, body: LogsRequest) -> LogsReply:
     )
 
 
-@operation("/queue/cancel", request=CancelRequest, reply=CancelReply, scope=Scope.QUEUE_MANAGE)
+@operation(
+    "/queue/cancel", request=CancelRequest, reply=CancelReply, scope=Scope.QUEUE_MANAGE, rpc=Rpc(("jobId",))
+)
 async def queue_cancel(call: Call, body: CancelRequest) -> CancelReply:
     """Cancel a job.
 

@@ -70,7 +70,8 @@ async def queue_schedule_run(call: Call, body: ScheduleRequest) -> ScheduleRunRe
 
     Its slots stay as they are; a paused one runs too.
     """
-    return ScheduleRunReply(jobId=await schedules.run(call.project, call.actor, name=body.name), success=True)
+    added = await schedules.run(call.project, call.actor, name=body.name)
+    return ScheduleRunReply(jobId=added.job_id, success=True, duplicate=True if added.duplicate else UNSET)
 
 
 @in_reader
@@ -109,4 +110,5 @@ def _wire(row: schedules.ScheduleRow) -> ScheduleRecord:
         tags=list(job.tags) or UNSET,
         partitionKey=job.partition_key or UNSET,
         traceparent=job.traceparent or UNSET,
+        fault=row.fault or UNSET,
     )

@@ -1,5 +1,7 @@
 """Job types: what they say, and pausing them."""
 
+from msgspec import UNSET
+
 from aerodash.auth import Scope
 from aerodash.wire.operation import Call, operation
 from jobs_admin import forms, job_types, queries
@@ -7,7 +9,6 @@ from jobs_admin.reading import in_reader
 from jobs_admin.schemas import DoneReply
 from jobs_admin.schemas_types import (
     ConfigureRequest,
-    JobTypeRecord,
     PauseRequest,
     ResumeRequest,
     TypesReply,
@@ -20,8 +21,9 @@ async def queue_types(call: Call, body: TypesRequest) -> TypesReply:
     """List the job types that have jobs or settings, by name.
 
     With exact counts by status, whether each is paused (when, by whom, why), and its settings as configure takes them.
+    `cursor` goes on where the page before ended.
     """
-    return TypesReply(types=await _types(call))
+    return await _page(call, body)
 
 
 @operation("/queue/pause", request=PauseRequest, reply=DoneReply, scope=Scope.QUEUE_MANAGE)
@@ -58,5 +60,10 @@ async def queue_configure(call: Call, body: ConfigureRequest) -> DoneReply:
 
 
 @in_reader
-def _types(call: Call) -> list[JobTypeRecord]:
-    return [forms.type_record(row) for row in queries.job_types(call.project, call.actor)]
+def _page(call: Call, body: TypesRequest) -> TypesReply:
+    page = queries.job_types(call.project, call.actor, after=body.cursor, limit=body.limit)
+    return TypesReply(
+        types=[forms.type_record(row) for row in page.types],
+        list_complete=page.after is None,
+        cursor=page.after if page.after is not None else UNSET,
+    )

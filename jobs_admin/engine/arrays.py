@@ -16,6 +16,8 @@ def array(type: str, values: Sequence[Any]) -> str:
 
     Raises DataError for a text with a NUL character in it.
     """
+    if len(values) == 1 and (text := _one(type, values[0])):
+        return text
     if type == "text":
         return _texts(values)
     # Numbers, truth values and ids need no quotes, and none of them has this word in it.
@@ -25,6 +27,17 @@ def array(type: str, values: Sequence[Any]) -> str:
             str(id) if _IDS.fullmatch(str(id)) and "," not in str(id) else "NULL" for id in values
         )
     return "{" + (text.replace("None", "NULL") if "None" in text else text) + "}"
+
+
+def _one(type: str, value: Any) -> str:
+    """The array of one value, where that is plain; else ""."""
+    if value is None:
+        return "{NULL}"
+    if type == "uuid":
+        return ""
+    if type != "text":
+        return f"{{{value}}}"
+    return "" if "\\" in value or '"' in value or _END in value else f'{{"{value}"}}'
 
 
 def _texts(values: Sequence[str | None]) -> str:

@@ -2,7 +2,7 @@
 
 create_batch: NewBatch -> None
 seal_batch: BatchRef -> bool, whether there is such a batch; sealed again, the first seal stands
-finish_batches: ids -> the Finished among them: those that are sealed and without unfinished members, each once
+finish_batches: ids -> the Finished (contract.py) among them: those that are sealed and without unfinished members, each once
 batches_unfinished: UnfinishedAfter -> list of (id, whether it is to be finished)
 batch_members: MembersAfter -> Members
 """
@@ -33,15 +33,6 @@ class BatchRef:
 
     project: ProjectId
     batch: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A batch that has ended. job_id: what was enqueued because of that; None for nothing, also when it ends again."""
-
-    project: ProjectId
-    batch: str
-    job_id: JobId | None
 
 
 @dataclass(frozen=True, slots=True)

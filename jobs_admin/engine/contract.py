@@ -219,13 +219,17 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A counter that did not equal the number of its jobs, and was set right."""
+    """A counter that did not equal the number of its jobs, and was set right.
+
+    batch: the id of the batch whose counter it is; its type is "" then.
+    """
 
     project: ProjectId
     type: str
     status: str
     counted: int
     actual: int
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,15 @@ class TypeSettings:
     secret_paths: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A batch that has ended. job_id: what was enqueued because of that; None for nothing, also when it ends again."""
+
+    project: ProjectId
+    batch: str
+    job_id: JobId | None
+
+
 class JobEngine(ABC):
     """Every verb is one atomic step, durable when it returns, and answers only for its own part of a group.
 
@@ -260,6 +273,9 @@ class JobEngine(ABC):
 
     skips_locked_rows: ClassVar[bool]
     """Whether several processes may lease at once without waiting for each other."""
+
+    on_finished: Callable[[Finished], None]
+    """Called on the engine loop for each batch that the engine itself found over, after its end is committed."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -281,7 +297,7 @@ class JobEngine(ABC):
     async def enqueue(self, project: ProjectId, who: Who, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Add jobs as pending, all or none; one answer each, in the order given.
 
-        Raises InvalidInput (unknown_batch, batch_sealed).
+        Raises InvalidInput (unknown_batch, batch_sealed, too_many_types).
         """
 
     @abstractmethod
@@ -307,10 +323,11 @@ class JobEngine(ABC):
 
     @abstractmethod
     async def heartbeat(
-        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
+        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int | None
     ) -> list[Beat]:
         """Extend leases to lease_ms from now; one answer each. A job with a cancel request is extended too.
 
+        lease_ms: None takes each type's, else 30 s, and never takes a lease back to less than it had.
         Never beyond the run's time limit and a grace. Durable as lease is.
         """
 
@@ -345,7 +362,7 @@ class JobEngine(ABC):
 
     @abstractmethod
     async def pause(self, project: ProjectId, who: Who, type: str, reason: str) -> None:
-        """Let nobody lease jobs of a type. Paused again, the first pause stands."""
+        """Let nobody lease jobs of a type. Paused again, the first pause stands. Raises InvalidInput (too_many_types)."""
 
     @abstractmethod
     async def resume(self, project: ProjectId, type: str) -> None:
@@ -353,7 +370,7 @@ class JobEngine(ABC):
 
     @abstractmethod
     async def configure(self, project: ProjectId, type: str, settings: TypeSettings) -> None:
-        """Replace all that a type says, from the next transaction on. A pause stays."""
+        """Replace all that a type says, from the next transaction on. A pause stays. Raises InvalidInput (too_many_types)."""
 
     @abstractmethod
     async def sweep(self, *, limit: int) -> Swept:
@@ -373,11 +390,14 @@ class JobEngine(ABC):
 
     @abstractmethod
     async def call(self, step: str, call: Any, *, jobs: int = 1) -> Any:
-        """Run one of the rarer steps: batches.py and schedules.py say what each takes and answers.
+        """Run one of the rarer steps: batches.py, schedules.py and leftovers.py say what each takes and answers.
 
         jobs: how many it is about; of them a transaction takes so many and no more.
         """
 
     @abstractmethod
     async def reconcile(self) -> list[Drift]:
-        """Compare every counter with its jobs and set right what differs."""
+        """Compare every counter of types and batches with its jobs and set right what differs.
+
+        A batch counts on the ended members that were pruned, so that it has too many of those cannot be seen.
+        """

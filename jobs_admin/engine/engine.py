@@ -19,6 +19,7 @@ from jobs_admin.engine.contract import (
     Clock,
     Drift,
     Enqueued,
+    Finished,
     Heard,
     JobEngine,
     Leased,
@@ -85,6 +86,7 @@ class SqlEngine(JobEngine):
         *_, rest = self.LANES
         self._writer_of = {verb: self._writers[lane_of.get(verb, rest)] for verb in STEPS}
         self._ending = False
+        self.on_finished = lambda _: None
 
     async def open(self) -> None:
         self._wakes.open()
@@ -169,7 +171,7 @@ class SqlEngine(JobEngine):
             given_back.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def heartbeat(
-        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int
+        self, project: ProjectId, worker: WorkerInfo, leases: Sequence[LeaseRef], *, lease_ms: int | None
     ) -> list[Beat]:
         beats: list[Beat] = await self.call(
             "heartbeat", BeatCall(project, worker, leases, lease_ms), jobs=len(leases)
@@ -189,7 +191,7 @@ class SqlEngine(JobEngine):
         heard: list[Heard] = await self.call(
             "report",
             ReportCall(project, reports),
-            jobs=len(reports),
+            jobs=len(reports) + sum(len(report.logs) for report in reports),
             size_bytes=sum(len(line.message) for report in reports for line in report.logs),
         )
         return heard
@@ -247,7 +249,12 @@ class SqlEngine(JobEngine):
             # In a transaction of its own, which sees what others committed meanwhile; the keeper finds what is missed.
             with contextlib.suppress(EngineDown):
                 finishing = self._writer_of["finish_batches"].call("finish_batches", ended)
-                finishing.add_done_callback(lambda done: done.cancelled() or done.exception())
+                finishing.add_done_callback(self._say_finished)
+
+    def _say_finished(self, done: asyncio.Future[list[Finished]]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            for batch in done.result():
+                self.on_finished(batch)
 
 
 UNDELIVERED = Who("system", "system", "AeroDash", "api")

@@ -4,6 +4,7 @@ set_schedule: ScheduleSet -> its next slot, None while it is paused
 delete_schedule: ScheduleRef -> bool, whether there was one
 scheduled_job: ScheduleRef -> NewJob, or None if there is no such schedule
 due_schedules: DueBefore -> DueSchedules
+fault_schedule: Fault -> None
 fire_schedule: Firing -> list of JobIds that were enqueued; None if somebody changed or fired the schedule meanwhile
 """
 
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 
 from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine.contract import NewJob, Who
+
+FAULT_MS = 30_000
+"""How long a schedule that could not be fired steps aside, so that others come into their own; then it is tried again."""
 
 SLOTS_KEPT = 100
 """Of one schedule: the last slots and which job each became."""
@@ -47,7 +51,10 @@ class ScheduleRef:
 
 @dataclass(frozen=True, slots=True)
 class DueBefore:
-    """Up to `limit` schedules whose next slot is before ahead_ms from now, the longest overdue first."""
+    """Up to `limit` schedules whose next slot is before ahead_ms from now, the longest overdue first.
+
+    Without those that had a fault less than FAULT_MS ago.
+    """
 
     ahead_ms: int
     limit: int
@@ -76,6 +83,17 @@ class DueSchedules:
 
     now_ms: int
     schedules: tuple[DueSchedule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Keep why a schedule could not be fired, and look at it again FAULT_MS later; its slot stays the next.
+
+    Only if the schedule still is at the version and the slot that it was read with.
+    """
+
+    schedule: DueSchedule
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

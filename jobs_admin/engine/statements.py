@@ -25,6 +25,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent / "sql"
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")  # not the type of a ::cast
 _GIVEN = "-- Given:"
+_NUMBER = re.compile(r"\$(\d+)")
 
 MOST = 1_000_000
 """Rows in one statement; never reached. Said in it, so that the planner takes them for few and goes to each by an index."""
@@ -60,6 +61,20 @@ def load_given(dialect: str) -> dict[str, tuple[str, ...]]:
 def load_sets() -> dict[str, Statement]:
     """Every statement of PostgreSQL by its file's name."""
     return {path.stem: _statement(path.read_text()) for path in _files("postgres")}
+
+
+@cache
+def load_joined(names: tuple[str, ...]) -> str:
+    """Some of PostgreSQL's statements as one, whose parameters are theirs in this order.
+
+    Only for such as add rows and answer nothing: none of them sees what another does, or runs before another.
+    """
+    texts, before = [], 0
+    for place, statement in enumerate((load_sets()[name] for name in names), 1):
+        moved = _NUMBER.sub(lambda found, before=before: f"${before + int(found[1])}", statement.sql)  # type: ignore[misc]
+        texts.append(f"part_{place} AS ({moved})")
+        before += len(statement.given) + len(statement.names)
+    return f"WITH {', '.join(texts)} SELECT"
 
 
 def _files(dialect: str) -> list[Path]:

@@ -18,8 +18,11 @@ type Values = dict[str, Any]
 class Memory:
     """What an engine remembers between transactions. Only hints: with an empty one all is right, and slower."""
 
-    lanes: set[tuple[int, str, int]] = field(default_factory=set)
-    """Lanes that are in the database for certain."""
+    lanes: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    """Lanes that are in the database for certain, and when that was made sure of."""
+
+    full: dict[int, float] = field(default_factory=dict)
+    """Projects that had as many types as they may, and when that was found."""
 
     limited: dict[tuple[int, str], tuple[bool, float]] = field(default_factory=dict)
     """Whether a type limits how many of its jobs run at once, and when that was read."""
@@ -38,6 +41,9 @@ class Memory:
 
     emptied_to: tuple[int, str, str] = (0, "", "")
     """The rate bucket after which the next look for full ones begins."""
+
+    left_over_to: tuple[str, tuple[Any, ...]] | None = None
+    """The kind of what jobs leave behind, and the row of it, where the next look goes on; None: at the first."""
 
     due: Marks = field(default_factory=Marks)
     """Where looks for due jobs begin, by project and lane. PostgreSQL's only."""
@@ -101,12 +107,12 @@ class Transaction(ABC):
         """By how much this transaction moves a counter; the database does not show that before the commit."""
         return self._counters.get((project, type, status), 0)
 
-    def move_batch(self, batch: str | None, before: str | None, after: str | None) -> None:
+    def move_batch(self, batch: str | None, before: str | None, after: str | None, jobs: int = 1) -> None:
         """The same for the batch that a job belongs to, if it does."""
         if batch is None:
             return
         id = str(batch).replace("-", "")
-        for status, change in ((before, -1), (after, 1)):
+        for status, change in ((before, -jobs), (after, jobs)):
             if status is not None:
                 self._batches[id, status] = self._batches.get((id, status), 0) + change
         if after not in ("pending", "processing"):

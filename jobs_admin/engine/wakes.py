@@ -18,6 +18,9 @@ SEND_TIMEOUT_S = 1.0
 RECONNECT_S = 1.0
 MERGE_S = 0.005
 """After a message was sent, what is to be sent waits so long for more: a message costs as much as an enqueue."""
+QUIET_S = 0.5
+"""After a message that nobody but this process heard, none is sent for so long: who begins to listen meanwhile looks
+for work then, and polls."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +36,12 @@ class Wakes:
         self._to_send: set[int] = set()
         self._something_to_send = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._listening = False
+        self._hears_itself = False
         self.degraded = False
 
     def open(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._send_all()), loop.create_task(self._listen_always())]
+        self._tasks = [asyncio.get_running_loop().create_task(self._send_all())]
 
     async def close(self) -> None:
         """Leave Valkey."""
@@ -49,6 +53,9 @@ class Wakes:
     @contextlib.contextmanager
     def waiting(self, project: int) -> Iterator[asyncio.Event]:
         """An event that is set when the project gets pending jobs, from the moment of entering."""
+        if not self._listening:  # most processes enqueue and never lease
+            self._listening = True
+            self._tasks.append(asyncio.get_running_loop().create_task(self._listen_always()))
         event = asyncio.Event()
         events = self._waiting.setdefault(project, set())
         events.add(event)
@@ -81,17 +88,18 @@ class Wakes:
                 await self._something_to_send.wait()
                 self._something_to_send.clear()
                 projects, self._to_send = self._to_send, set()
+                heard = 1
                 try:
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         pipeline = client.pipeline(transaction=False)
                         for project in projects:
                             pipeline.publish(self._channel, f"{self._origin}:{project}")
-                        await pipeline.execute()
+                        heard = max(await pipeline.execute()) - self._hears_itself
                 except (RedisError, OSError) as exc:  # TimeoutError is an OSError
                     self._mark(degraded=True, why=exc)
                 else:
                     self._mark(degraded=False)
-                await asyncio.sleep(MERGE_S)
+                await asyncio.sleep(MERGE_S if heard > 0 else QUIET_S)
 
     async def _listen_always(self) -> None:
         while True:
@@ -104,14 +112,18 @@ class Wakes:
     async def _listen(self) -> None:
         async with Redis.from_url(self._url, decode_responses=True) as client, client.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
-            # Who waited while nobody listened looks once more.
-            self.wake_everybody_here()
-            async for message in pubsub.listen():
-                if message["type"] != "message":
-                    continue
-                origin, _, project = message["data"].partition(":")
-                if origin != self._origin and project.isdecimal():
-                    self._wake_here([int(project)])
+            try:
+                async for message in pubsub.listen():
+                    if message["type"] == "subscribe":
+                        self._hears_itself = True
+                        # Who waited while nobody listened looks once more.
+                        self.wake_everybody_here()
+                    elif message["type"] == "message":
+                        origin, _, project = message["data"].partition(":")
+                        if origin != self._origin and project.isdecimal():
+                            self._wake_here([int(project)])
+            finally:
+                self._hears_itself = False
 
     def _mark(self, *, degraded: bool, why: Exception | None = None) -> None:
         if degraded and not self.degraded:

@@ -62,7 +62,7 @@ async def test_from_members_to_the_job_that_follows(api):
     assert "endedAt" not in found
     await settle(api, jobs[1])
     await settle(api, jobs[2], "failed", final=True)
-    [follower] = await lease(api, types=["report"], waitSeconds=5)
+    [follower] = await lease(api, types=["report"], waitSeconds=30)
     assert (follower["payload"], follower["priority"], follower["tags"]) == (then["data"], 1, ["end"])
     found = await get(api, batch)
     assert found["counts"] == counts(completed=2, failed=1)
@@ -121,7 +121,7 @@ async def test_retry_puts_failed_and_cancelled_members_back_and_nothing_follows_
     await settle(api, jobs[ids[0]])
     await settle(api, jobs[ids[1]], "failed", final=True)
     await api.post("/v1/queue/cancel", {"jobId": ids[2]})
-    [follower] = await lease(api, types=["report"], waitSeconds=5)
+    [follower] = await lease(api, types=["report"], waitSeconds=30)
     assert await do(api, "retry", batch) == {"success": True, "count": 2}
     found = await get(api, batch)
     assert found["counts"] == counts(completed=1, pending=2)
@@ -129,7 +129,7 @@ async def test_retry_puts_failed_and_cancelled_members_back_and_nothing_follows_
     assert found["completionJobId"] == follower["id"]
     for job in await lease(api, types=["email"]):
         await settle(api, job)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "endedAt" not in (found := await get(api, batch)):
             pass
     assert (found["counts"], found["completionJobId"]) == (counts(completed=3), follower["id"])

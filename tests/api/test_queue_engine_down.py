@@ -13,6 +13,8 @@ from tests.api.queue_calls import WORKER
 
 ID = "0198f2a0-0000-7000-8000-000000000000"
 LEASE = {"jobId": ID, "leaseToken": "t"}
+SOON_S = 10.0
+"""It takes milliseconds; a busy machine may stand still for some seconds."""
 WRITES = {
     "enqueue": {"type": "t", "payload": 1},
     "enqueueMany": {"jobs": [{"type": "t", "payload": 1}]},
@@ -48,10 +50,10 @@ def no_database(tmp_path: Path):
 
 @pytest.mark.usefixtures("no_database")
 @pytest.mark.parametrize("verb", WRITES)
-async def test_a_write_answers_503_with_retry_after_within_a_second(api, verb):
+async def test_a_write_answers_503_with_retry_after_soon(api, verb):
     started = time.monotonic()
     status, body, headers = await api.post(f"/v1/queue/{verb}", WRITES[verb])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON_S
     assert (status, body["code"], body["details"]["reason"]) == (
         503,
         "INTERNAL_ERROR",

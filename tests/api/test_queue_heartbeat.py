@@ -1,3 +1,7 @@
+import time
+
+from asgiref.sync import sync_to_async
+
 from tests.api.queue_calls import WORKER, enqueue, lease, refused
 
 PATH = "/v1/queue/heartbeat"
@@ -38,3 +42,25 @@ async def test_an_id_that_cannot_be_ours_has_lost_its_lease_and_the_others_are_e
     leases = [{"jobId": "nonsense", "leaseToken": "t"}, {"jobId": job["id"], "leaseToken": job["leaseToken"]}]
     reply = await api.post(PATH, {"worker": WORKER, "leases": leases})
     assert [beat["outcome"] for beat in reply.json["leases"]] == ["lease_lost", "extended"]
+
+
+async def test_without_a_length_a_lease_is_extended_by_its_types_and_never_taken_back(api):
+    for type, said, length_s, own_s in (
+        ("long", {"leaseSeconds": 600}, 600, 60),
+        ("plain", {}, 30, 20),
+        ("kept", {}, 900, 900),
+    ):
+        await api.post("/v1/queue/configure", {"type": type, "settings": said})
+        job_id = await enqueue(api, type)
+        [job] = await lease(api, types=[type], leaseSeconds=own_s)
+        leases = [{"jobId": job_id, "leaseToken": job["leaseToken"]}]
+        began = time.time()
+        assert (await api.post(PATH, {"worker": WORKER, "leases": leases})).status == 200
+        ends = await sync_to_async(_lease_ends_at)(job_id)
+        assert began + length_s - 1 <= ends <= time.time() + length_s + 1
+
+
+def _lease_ends_at(job_id: str) -> float:
+    from jobs_admin.models import Job
+
+    return Job.objects.get(pk=job_id).lease_expires_at_ms / 1000

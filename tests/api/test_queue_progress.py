@@ -169,3 +169,9 @@ async def test_reports_at_the_same_time_are_all_heard(api):
     assert heard == ["accepted"] * 20
     for n, job in enumerate(jobs):
         assert [line["message"] for line in (await logged(api, job["id"]))["lines"]] == [str(n)]
+
+
+async def test_the_lines_of_a_call_are_bounded_together(api):
+    one = {"jobId": "x", "leaseToken": "t", "logs": [{"message": "m"}] * 100}
+    assert (await api.post("/v1/queue/progress", {"reports": [one] * 100})).status == 200
+    refused(await api.post("/v1/queue/progress", {"reports": [one] * 101}), "reports")

@@ -280,8 +280,37 @@ async def test_one_that_cannot_be_fired_does_not_stop_the_others(api, project, f
     await fire()
     await fire()
     assert caplog.text.count("schedule lost") == 1
+    faults = {row["name"]: row.get("fault") for row in await listed(api)}
+    assert "Europe/Atlantis" in faults["lost"]
+    assert faults["nightly"] is None
     [job] = await lease(api, waitSeconds=5)
     assert await settle(api, job) == "accepted"
     assert (await record(api, job["id"]))["type"] == "report"
     for name in ("lost", "nightly"):
         await delete(api, name)
+
+
+async def test_a_run_that_another_job_stands_for_says_so(api):
+    await set_one(api, uniqueKey="one")
+    first = await api.post(PATH + "run", {"name": "nightly"})
+    again = await api.post(PATH + "run", {"name": "nightly"})
+    assert "duplicate" not in first.json
+    assert again.json == {"jobId": first.json["jobId"], "success": True, "duplicate": True}
+
+
+async def test_a_hundred_that_cannot_be_fired_do_not_keep_others_from_their_slots(api, project, fire):
+    from asgiref.sync import sync_to_async
+
+    from jobs_admin import schedules
+    from jobs_admin.models import Schedule
+
+    past = int(time.time() * 1000) - 5_000
+    for number in range(schedules.FIRED_AT_ONCE + 1):
+        await set_one(api, name=f"lost-{number}")
+    broken = Schedule.objects.filter(project=project)
+    await sync_to_async(broken.update)(timezone="Europe/Atlantis", next_at_ms=past)
+    await every_second(api, name="whole")
+    await sync_to_async(broken.filter(name="whole").update)(next_at_ms=past + 4_000)
+    await fire()
+    assert await lease(api, waitSeconds=5) != []
+    await sync_to_async(broken.all().delete)()

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
+from jobs_admin.engine import engine
 from tests.api.queue_calls import INSTANT, enqueue, lease, record, refused, settle
 
 SETTINGS: dict[str, Any] = {
@@ -59,7 +59,7 @@ async def test_types_have_exact_counts(api):
     }
 
 
-async def test_a_paused_type_is_not_leased_until_it_is_resumed(api, project_id):
+async def test_a_paused_type_is_not_leased_until_it_is_resumed(api, project_id, monkeypatch):
     await enqueue(api, "mail")
     await call(api, "pause", type="mail", reason="provider is down")
     await call(api, "pause", type="mail", reason="again")
@@ -68,11 +68,10 @@ async def test_a_paused_type_is_not_leased_until_it_is_resumed(api, project_id):
     assert INSTANT.fullmatch(paused.pop("at"))
     assert paused == {"by": "key test", "reason": "provider is down"}
 
-    waiting = asyncio.ensure_future(lease(api, waitSeconds=10))
+    monkeypatch.setattr(engine, "POLL_S", 3600.0)  # who waits does not look by itself
+    waiting = asyncio.ensure_future(lease(api, waitSeconds=30))
     await call(api, "resume", type="mail")
-    began = time.monotonic()
     assert len(await waiting) == 1
-    assert time.monotonic() - began < 5
     assert "paused" not in (await types(api))["mail"]
     await call(api, "resume", type="mail")
     assert [line[:2] for line in await sync_to_async(audited)(project_id)] == [

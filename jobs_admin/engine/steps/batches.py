@@ -9,12 +9,12 @@ from jobs_admin.engine import stored_jobs
 from jobs_admin.engine.batches import (
     BatchIds,
     BatchRef,
-    Finished,
     Members,
     MembersAfter,
     NewBatch,
     UnfinishedAfter,
 )
+from jobs_admin.engine.contract import Finished
 from jobs_admin.engine.steps.calls import EnqueueCall
 from jobs_admin.engine.steps.enqueue import enqueue
 from jobs_admin.engine.steps.history import shown, stored

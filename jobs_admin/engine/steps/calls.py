@@ -41,7 +41,7 @@ class BeatCall:
     project: ProjectId
     worker: WorkerInfo
     leases: Sequence[LeaseRef]
-    lease_ms: int
+    lease_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

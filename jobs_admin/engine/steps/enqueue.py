@@ -8,6 +8,8 @@ from aerodash.errors import InvalidInput
 from aerodash.ids import JobId, ProjectId
 from jobs_admin.engine import rules
 from jobs_admin.engine.contract import Enqueued, NewJob, Who
+from jobs_admin.engine.leftovers import LANE_KNOWN_MS
+from jobs_admin.engine.steps import types
 from jobs_admin.engine.steps.calls import EnqueueCall
 from jobs_admin.engine.steps.history import event, shown, stored
 from jobs_admin.engine.transactions import Transaction, Values, rounds
@@ -35,7 +37,7 @@ def enqueue(tx: Transaction, now: int, calls: Sequence[EnqueueCall]) -> list[lis
         for call in calls
     ]
     new = [one for call in by_call for one in call]
-    _open_lanes(tx, new)
+    _open_lanes(tx, now, new)
     if keyed := [one for one in new if one.job.idempotency_key]:
         _recall(tx, now, keyed)
     # After the keys: an enqueue that is sent again is answered although its batch was sealed meanwhile.
@@ -78,16 +80,25 @@ def values(now: int, project: int, who: Who, id: str, job: NewJob) -> Values:
     }
 
 
-def _open_lanes(tx: Transaction, new: Sequence[_New]) -> None:
-    """Have the lanes that these jobs go to, so that leases look there."""
-    lanes = {(one.project, one.job.type, one.job.priority) for one in new} - tx.memory.lanes
+def _open_lanes(tx: Transaction, now: int, new: Sequence[_New]) -> None:
+    """Have the lanes that these jobs go to, so that leases look there. Raises InvalidInput for too many types.
+
+    What is remembered of a lane holds for LANE_KNOWN_MS, long before a lane that nobody enqueues to is forgotten.
+    """
+    known = tx.memory.lanes
+    lanes = {
+        lane
+        for lane in {(one.project, one.job.type, one.job.priority) for one in new}
+        if not now - LANE_KNOWN_MS < known.get(lane, 0) <= now
+    }
     if lanes:
+        types.check_number(tx, {(project, type) for project, type, _ in lanes})
         rows = [
-            {"project": project, "type": type, "priority": priority}
+            {"project": project, "type": type, "priority": priority, "now": now}
             for project, type, priority in sorted(lanes)
         ]
         tx.many("lane", rows)
-        tx.on_commit(lambda: tx.memory.lanes.update(lanes))
+        tx.on_commit(lambda: known.update(dict.fromkeys(lanes, now)))
 
 
 def _check_batches(tx: Transaction, new: Sequence[_New]) -> None:

@@ -142,7 +142,9 @@ def heartbeat(tx: Transaction, now: int, calls: Sequence[BeatCall]) -> list[list
                 "id": stored(lease.job_id),
                 "project": call.project,
                 "token": lease.lease_token,
-                "expires": now + call.lease_ms,
+                "expires": None if call.lease_ms is None else now + call.lease_ms,
+                "now": now,
+                "default_lease": rules.LEASE_MS,
             }
             for _, _, call, lease in some
         ]

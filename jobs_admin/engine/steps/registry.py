@@ -8,6 +8,7 @@ from jobs_admin.engine.steps import (
     cancel,
     counters,
     enqueue,
+    forget,
     lease,
     prune,
     report,
@@ -33,6 +34,7 @@ STEPS: Mapping[str, Step] = {
     "configure": Step(types.configure),
     # What a power cut brings back is pruned again.
     "prune": Step(prune.prune, durable=False),
+    "forget": Step(forget.forget, durable=False),
     "is_anything_expired": Step(sweep.is_anything_expired, reads=True),
     "check": Step(counters.check, reads=True),
     "drift": Step(counters.drift, reads=True),
@@ -47,6 +49,7 @@ STEPS: Mapping[str, Step] = {
     "delete_schedule": Step(schedules.delete),
     "scheduled_job": Step(schedules.job_of, reads=True),
     "due_schedules": Step(schedules.due, reads=True),
+    "fault_schedule": Step(schedules.fault),
     "fire_schedule": Step(schedules.fire),
     # Last, so that it finds what the others of its group have made pending.
     "lease": Step(lease.lease, durable=False, order=2),

@@ -7,10 +7,12 @@ from aerodash.ids import JobId
 from jobs_admin.engine import stored_jobs
 from jobs_admin.engine.contract import NewJob, Who
 from jobs_admin.engine.schedules import (
+    FAULT_MS,
     SLOTS_KEPT,
     DueBefore,
     DueSchedule,
     DueSchedules,
+    Fault,
     Firing,
     ScheduleRef,
     ScheduleSet,
@@ -67,11 +69,26 @@ def due(tx: Transaction, now: int, calls: Sequence[DueBefore]) -> list[DueSchedu
             now,
             tuple(
                 DueSchedule(*row)
-                for row in tx.rows("schedules_due", before=now + call.ahead_ms, limit=call.limit)
+                for row in tx.rows("schedules_due", before=now + call.ahead_ms, now=now, limit=call.limit)
             ),
         )
         for call in calls
     ]
+
+
+def fault(tx: Transaction, now: int, calls: Sequence[Fault]) -> list[None]:
+    rows = [
+        {
+            "schedule": call.schedule.id,
+            "version": call.schedule.version,
+            "was": call.schedule.next_at_ms,
+            "look": now + FAULT_MS,
+            "fault": call.why,
+        }
+        for call in calls
+    ]
+    tx.many("schedule_fault", rows)
+    return [None] * len(calls)
 
 
 def fire(tx: Transaction, now: int, calls: Sequence[Firing]) -> list[list[JobId] | None]:

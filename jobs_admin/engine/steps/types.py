@@ -1,15 +1,51 @@
 """What people say about all jobs of one type."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Sequence, Set
 
+from aerodash import limits
+from aerodash.errors import InvalidInput
+from aerodash.ids import ProjectId
 from jobs_admin.engine.steps.calls import PauseCall, SettingsCall
 from jobs_admin.engine.transactions import Transaction
+
+FULL_KNOWN_S = 1.0
+"""How long it is gone by that a project has as many types as it may: to count them all takes milliseconds."""
+
+
+def check_number(tx: Transaction, types: Set[tuple[ProjectId, str]]) -> None:
+    """Raises InvalidInput for a type that would be one too many of its project's.
+
+    What other processes add at the same moment is not seen, so there may be a few more.
+    """
+    wanted = sorted(types)
+    known = tx.each("type_known", [{"project": project, "type": type} for project, type in wanted])
+    new = [place for place, row in zip(wanted, known, strict=True) if row is None]
+    for project in sorted({project for project, _ in new}):
+        names = [type for owner, type in new if owner == project]
+        if time.monotonic() - tx.memory.full.get(project, float("-inf")) < FULL_KNOWN_S:
+            raise _too_many(names[0])
+        [[number]] = tx.rows("types_number", project=project)
+        if number + len(names) > limits.JOB_TYPES:
+            if number >= limits.JOB_TYPES:
+                tx.memory.full[project] = time.monotonic()
+            raise _too_many(names[max(limits.JOB_TYPES - number, 0)])
+
+
+def _too_many(type: str) -> InvalidInput:
+    return InvalidInput(
+        f"The type {type} would be the project's {limits.JOB_TYPES + 1}th: {limits.JOB_TYPES} may have jobs or settings.",
+        reason="too_many_types",
+        field="type",
+        limit=limits.JOB_TYPES,
+    )
 
 
 def pause(tx: Transaction, now: int, calls: Sequence[PauseCall]) -> list[None]:
     """A lease that is being committed at this moment may still hand out jobs of the type."""
     for call in calls:
+        check_number(tx, {(call.project, call.type)})
         row = {
             "project": call.project, "type": call.type, "now": now, "by": call.by, "reason": call.reason
         }  # fmt: skip
@@ -27,6 +63,7 @@ def resume(tx: Transaction, now: int, calls: Sequence[PauseCall]) -> list[None]:
 
 def configure(tx: Transaction, now: int, calls: Sequence[SettingsCall]) -> list[None]:
     for call in calls:
+        check_number(tx, {(call.project, call.type)})
         said = call.settings
         row = {
             "project": call.project,

@@ -1,5 +1,6 @@
 """The databases that the suite runs against. A new engine is added to STORES and must pass unchanged."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from aerodash.ids import JobId
+from jobs_admin.engine import engine as engine_module
+from jobs_admin.engine import wakes
 from jobs_admin.engine.contract import (
     Enqueued,
     JobEngine,
@@ -28,6 +31,8 @@ APP = Who("key", "1", "key shop", "api")
 WORKER = WorkerInfo("w-1", "host-a", 41, "1.0")
 OTHER = WorkerInfo("w-2", "host-b", 42, "1.0")
 LEASE_S = 30
+PATIENCE_S = 60.0
+"""How long tests wait for what must come: for ever, as far as a busy machine goes."""
 
 
 @dataclass
@@ -143,6 +148,26 @@ async def engine(store: Store, clock: Clock) -> AsyncIterator[JobEngine]:
 @pytest.fixture
 def queue(engine: JobEngine, store: Store, clock: Clock) -> Queue:
     return Queue(engine, store, clock, store.new_project())
+
+
+@pytest.fixture
+def only_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for work does not look by itself, and a wake is not given up for being slow."""
+    monkeypatch.setattr(engine_module, "POLL_S", 3600.0)
+    monkeypatch.setattr(wakes, "SEND_TIMEOUT_S", PATIENCE_S)
+
+
+async def waiting(queue: Queue, **options: Any) -> asyncio.Task[list[LeasedJob]]:
+    """A lease that waits for longer than any test does."""
+    task = asyncio.create_task(queue.lease(wait_s=10 * PATIENCE_S, **options))
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    return task
+
+
+async def is_served(task: asyncio.Task[list[LeasedJob]]) -> bool:
+    """Whether a waiting lease gets one job; it gets it soon, or never."""
+    return len(await asyncio.wait_for(task, PATIENCE_S)) == 1
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import uuid_utils
 from aerodash.errors import InvalidInput
 from jobs_admin.engine import stored_jobs
 from jobs_admin.engine.batches import BatchRef, MembersAfter, NewBatch, UnfinishedAfter
-from jobs_admin.engine.contract import NewJob, Unique
+from jobs_admin.engine.contract import Drift, Finished, NewJob, Unique
 from jobs_admin.engine.rules import RetryPolicy
 from jobs_admin.engine.steps import batches, enqueue, retry
 from jobs_admin.engine.steps.calls import EnqueueCall, RetryCall
@@ -400,3 +400,77 @@ async def test_a_batch_is_ended_by_its_statement_only_when_it_is_over(queue: Que
     await queue.engine.call("finish_batches", {batch})
     if over:
         assert not queue.store.would_change("batch_finish", {"batch": stored(batch), "now": queue.clock()})
+
+
+def plant(queue: Queue, batch: str, status: str, change: int) -> None:
+    """Have a batch's counter say so many more than there are."""
+    known = queue.store.run(
+        "SELECT id FROM jobs_admin_batchcounter WHERE batch_id = ? AND status = ?", stored(batch), status
+    )
+    if known:
+        queue.store.run(
+            "UPDATE jobs_admin_batchcounter SET count = count + ? WHERE id = ?", change, known[0]["id"]
+        )
+    else:
+        queue.store.run(
+            "INSERT INTO jobs_admin_batchcounter (batch_id, status, count) VALUES (?, ?, ?)",
+            stored(batch), status, change,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "change"), [("pending", 5), ("pending", -1), ("processing", 2), ("completed", -1)]
+)
+async def test_a_wrong_count_of_a_batch_is_found_and_set_right(queue: Queue, status, change):
+    batch, other = await new_batch(queue), await new_batch(queue)
+    for of in (batch, other):
+        await queue.ended(batch=of)
+    for of in (batch, other):
+        await queue.enqueue(batch=of)
+    right = counts(queue, batch)
+    plant(queue, batch, status, change)
+    actual = right.get(status, 0)
+    assert await queue.engine.reconcile() == [
+        Drift(queue.project, "", status, actual + change, actual, batch)
+    ]
+    assert counts(queue, batch) == counts(queue, other) == right
+    assert await queue.engine.reconcile() == []
+
+
+async def test_counters_of_a_batch_that_are_missing_are_added(queue: Queue):
+    batch = await new_batch(queue)
+    await queue.enqueue(batch=batch)
+    queue.store.run("DELETE FROM jobs_admin_batchcounter")
+    assert [drift.counted for drift in await queue.engine.reconcile()] == [0]
+    assert counts(queue, batch) == {"pending": 1}
+
+
+async def test_what_a_batch_counts_beyond_its_ended_members_is_taken_for_pruned(queue: Queue):
+    batch = await new_batch(queue)
+    await queue.ended(batch=batch)
+    queue.clock.move(1)
+    await queue.prune(completed=1)
+    assert await queue.engine.reconcile() == []
+    assert counts(queue, batch) == {"completed": 1}
+
+
+async def test_a_batch_that_only_a_wrong_count_kept_from_its_end_ends_when_that_is_set_right(queue: Queue):
+    batch = await new_batch(queue, AFTER)
+    plant(queue, batch, "pending", 1)
+    await seal(queue, batch)
+    assert row(queue, batch)["ended_at_ms"] is None
+    await queue.engine.reconcile()
+    await ended(queue, batch)
+    assert len(jobs(queue)) == 1
+
+
+async def test_the_end_that_the_engine_finds_by_itself_is_told_once(queue: Queue):
+    told = []
+    queue.engine.on_finished = told.append
+    batch = await new_batch(queue, AFTER)
+    job = await queue.leased(batch=batch)
+    await seal(queue, batch)
+    assert told == []
+    await queue.settle(job)
+    await ended(queue, batch)
+    assert told == [Finished(queue.project, batch, follower(queue, batch))]

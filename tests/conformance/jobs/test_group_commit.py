@@ -38,14 +38,14 @@ async def test_nobody_waits_while_all_jobs_are_counted(queue: Queue, monkeypatch
 
     def slowly(tx, now, calls):
         counting.set()
-        assert counted.wait(30)
+        assert counted.wait(60)
         return [[] for _ in calls]
 
     monkeypatch.setitem(STEPS, "drift", Step(slowly, reads=True))
     count = asyncio.create_task(queue.engine.reconcile())
     try:
-        await asyncio.to_thread(counting.wait, 30)
-        async with asyncio.timeout(20):
+        await asyncio.to_thread(counting.wait, 60)
+        async with asyncio.timeout(60):
             await queue.settle(await queue.leased())
             await queue.engine.sweep(limit=10)
         assert not count.done()

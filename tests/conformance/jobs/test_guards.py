@@ -125,6 +125,7 @@ def _changes(queue: Queue, statement: str, job_id: str, given: dict[str, Any]) -
         "cutoff": now - given.pop("kept_ms", LEASE_S * 1000),
         "crashed": 1,
         "grace": 10_000,
+        "default_lease": 30_000,
         **dict.fromkeys(("due", "payload", "payload_bytes", "type_timeout")),
         **dict.fromkeys(
             ("result", "error_type", "error_message", "traceback", "by", "worker_id", "worker_name"), ""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ async def test_a_lease_passes_over_what_another_transaction_is_leasing(queue: Qu
     ids = [await queue.enqueue() for _ in range(4)]
     with psycopg.connect(queue.store.url) as other:  # type: ignore[attr-defined]
         other.execute("SELECT 1 FROM jobs_admin_job WHERE id = ANY (%s::uuid[]) FOR UPDATE", [ids[:2]])
-        assert [job.id for job in await asyncio.wait_for(queue.lease(4), 2)] == ids[2:]
+        assert [job.id for job in await asyncio.wait_for(queue.lease(4), 60)] == ids[2:]
         other.rollback()
     assert [job.id for job in await queue.lease(4)] == ids[:2]
 
@@ -186,16 +187,19 @@ async def test_a_lease_reads_few_of_the_entries_that_a_held_snapshot_keeps(queue
 
 
 async def test_a_look_at_thousands_of_lanes_does_not_take_the_square_of_their_number(queue: Queue):
-    """Each has a mark of its own. When they were joined row by row, it took 1.9 s with 4000 lanes; now 0.1 s."""
+    """Each has a mark of its own. When they were joined row by row, it took 1.9 s with 4000 lanes; now 0.1 s.
+
+    With 6000 that would be 4 s on an idle machine. A busy one gets several tries at what takes it so little.
+    """
     jobs = [NewJob(f"type-{number}", "1", 1) for number in range(6_000)]
     await queue.engine.enqueue(queue.project, APP, jobs)
     await queue.lease(10)  # the first look, which has no marks
-    took = []
-    for _ in range(3):
+    took = [inf]
+    while min(took) > 2.5 and len(took) <= 8:
         began = time.monotonic()
         assert len(await queue.lease(10)) == 10
         took.append(time.monotonic() - began)
-    assert min(took) < 1.5
+    assert min(took) < 2.5
 
 
 async def _entries_read(queue: Queue) -> int:
@@ -267,13 +271,15 @@ async def test_a_commit_whose_answer_is_lost_is_of_unknown_outcome(
 ):
     async with _behind_proxy(store, clock, tmp_path) as (queue, proxy):
         await queue.enqueue()
+        await (
+            queue.enqueue()
+        )  # now its lane is known and its statement prepared, so that one message does it all
         proxy.swallow_next_answer()
         with pytest.raises(OutcomeUnknown) as lost:
-            await queue.enqueue("other")
+            await queue.enqueue()
         assert (lost.value.status, lost.value.reason) == (503, "outcome_unknown")
         # This time the change was made; the next goes over a new connection.
-        types = [job["type"] for job in store.jobs(queue.project).values()]
-        assert sorted(types) == ["email", "other"]
+        assert len(store.jobs(queue.project)) == 3
         await queue.enqueue()
 
 
@@ -433,7 +439,7 @@ def _waits_for_a_lock(queue: Queue) -> bool:
     )
 
 
-async def _until(is_so: Any, timeout_s: float = 30) -> None:
+async def _until(is_so: Any, timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
         while not is_so():  # noqa: ASYNC110 - nobody sets an event in another process
             await asyncio.sleep(0.01)
@@ -486,7 +492,7 @@ class _Proxy:
             end.close()
 
     def _start(self, run: Any, *arguments: Any) -> None:
-        thread = threading.Thread(target=run, args=arguments)
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -524,6 +530,8 @@ async def _behind_proxy(
         clock=clock,
     )
     await engine.open()
-    yield Queue(engine, store, clock, store.new_project()), proxy
-    await engine.close()
-    proxy.close()
+    try:
+        yield Queue(engine, store, clock, store.new_project()), proxy
+    finally:  # or its threads would keep the whole run from ending
+        await engine.close()
+        proxy.close()

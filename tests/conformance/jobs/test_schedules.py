@@ -10,9 +10,11 @@ from aerodash.ids import JobId
 from jobs_admin import cron
 from jobs_admin.engine.contract import JobEngine, NewJob, Unique
 from jobs_admin.engine.schedules import (
+    FAULT_MS,
     SLOTS_KEPT,
     DueBefore,
     DueSchedule,
+    Fault,
     Firing,
     ScheduleRef,
     ScheduleSet,
@@ -297,3 +299,52 @@ async def test_the_longest_overdue_comes_first(queue: Queue):
     assert [schedule.name for schedule in found.schedules] == ["late"]
     found = await queue.engine.call("due_schedules", DueBefore(0, 9))
     assert [schedule.name for schedule in found.schedules] == ["late", "later"]
+
+
+async def at_fault(queue: Queue) -> DueSchedule:
+    """A schedule whose slot has come and could not be enqueued."""
+    await set_every(queue)
+    queue.clock.move(60)
+    _, [schedule] = await due(queue)
+    await queue.engine.call("fault_schedule", Fault(schedule, "no such zone"))
+    return schedule
+
+
+async def test_one_that_cannot_be_fired_steps_aside_and_keeps_its_slot(queue: Queue):
+    schedule = await at_fault(queue)
+    found = row(queue)
+    assert (found["fault"], found["next_at_ms"]) == ("no such zone", schedule.next_at_ms)
+    assert (await due(queue))[1] == ()
+    await set_every(queue, "other", every_s=1)
+    queue.clock.move(FAULT_MS / 1000 - 0.001)
+    assert [one.name for one in (await due(queue))[1]] == ["other"]
+    queue.clock.move(0.001)
+    assert {one.name for one in (await due(queue))[1]} == {"nightly", "other"}
+
+
+async def test_once_it_fires_nothing_is_wrong_with_it(queue: Queue):
+    schedule = await at_fault(queue)
+    queue.clock.move(FAULT_MS / 1000)
+    assert len(await fire(queue)) == 1
+    assert slots(queue) == [schedule.next_at_ms]
+    assert (row(queue)["fault"], row(queue)["look_at_ms"]) == (None, None)
+
+
+async def test_set_anew_it_is_tried_at_once(queue: Queue):
+    await at_fault(queue)
+    await set_every(queue)
+    assert (row(queue)["fault"], row(queue)["look_at_ms"]) == (None, None)
+    assert len(await fire(queue)) == 1
+
+
+async def test_the_fault_of_one_that_was_changed_or_fired_meanwhile_is_not_kept(queue: Queue):
+    await set_every(queue)
+    queue.clock.move(60)
+    _, [schedule] = await due(queue)
+    await set_every(queue)
+    await queue.engine.call("fault_schedule", Fault(schedule, "changed"))
+    assert row(queue)["fault"] is None
+    _, [schedule] = await due(queue)
+    await fire(queue)
+    await queue.engine.call("fault_schedule", Fault(schedule, "fired"))
+    assert row(queue)["fault"] is None

@@ -8,6 +8,7 @@ from aerodash_sdk.client.queue import Queue
 from aerodash_sdk.core.errors import AeroDashError
 from aerodash_sdk.core.request import Request, read
 from aerodash_sdk.core.retrying import RetryPolicy
+from aerodash_sdk.core.revisions import HEADER, LastWrite
 from aerodash_sdk.core.settings import endpoint
 from aerodash_sdk.transport import Transport
 
@@ -41,6 +42,7 @@ class Client:
         self._pool_size = pool_size
         self._retry = retry or RetryPolicy()
         self._transport = Transport(self.endpoint, timeout_s=timeout_s, pool_size=pool_size)
+        self._last_write = LastWrite()
         self.cache = Cache(self.call)
         self.queue = Queue(self.call)
 
@@ -50,7 +52,9 @@ class Client:
         while True:
             tried += 1
             try:
-                reply = self._transport.send(request)
+                seen = self._last_write.to_send(request.path)
+                reply = self._transport.send(request, headers={HEADER: seen} if seen else None)
+                self._last_write.note(request.path, reply.headers.get(HEADER))
                 return read(request, reply.status, reply.headers, reply.body)
             except AeroDashError as error:
                 pause_s = self._retry.pause_s(error, tried=tried, repeat=request.repeat)

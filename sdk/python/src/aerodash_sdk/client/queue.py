@@ -191,8 +191,14 @@ class Queue:
 
     def types(self) -> list[JobType]:
         """Every job type that ever had jobs or settings, with its counts, its pause and its settings."""
-        found: list[JobType] = self._call(queue_calls.types())
-        return found
+        found: list[JobType] = []
+        cursor = None
+        while True:
+            page = self._call(queue_calls.types_page(cursor=cursor))
+            found += page.items
+            cursor = page.cursor
+            if cursor is None:
+                return found
 
     def pause(self, type: str, *, reason: str | None = None) -> bool:
         """Let no job of the type begin until `resume`. Running ones go on."""
@@ -312,7 +318,8 @@ class Queue:
 
     def run_schedule(self, name: str) -> JobRef:
         """Enqueue a schedule's job now, beside its times; with a unique key, it may be the job that holds it."""
-        return JobRef(self._call(schedule_calls.run(name)))
+        run: JobRef = self._call(schedule_calls.run(name))
+        return run
 
 
 def _keyed(job: NewJob) -> NewJob:

@@ -20,6 +20,9 @@ from aerodash_sdk.core.records import (
 )
 from aerodash_sdk.core.request import Repeat, Request, request
 
+TYPES_PAGE = 1000
+"""The most that a server answers with at once."""
+
 
 def enqueue(job: NewJob) -> Request[JobRef]:
     return Request(
@@ -122,8 +125,16 @@ def configure(type: str, settings: Mapping[str, object]) -> Request[bool]:
     return request("/queue/configure", succeeded, type=type, settings=dict(settings))
 
 
-def types() -> Request[list[JobType]]:
-    return request("/queue/types", lambda reply: [_type(item) for item in reply["types"]])
+def types_page(*, cursor: str | None) -> Request[Page[JobType]]:
+    return request(
+        "/queue/types",
+        lambda reply: Page(
+            [_type(item) for item in reply["types"]],
+            None if reply["list_complete"] else reply["cursor"],
+        ),
+        limit=TYPES_PAGE,
+        cursor=cursor,
+    )
 
 
 def succeeded(reply: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from aerodash_sdk.core.json_text import encode
 from aerodash_sdk.core.queue import succeeded, text
-from aerodash_sdk.core.records import NewJob, Page, instant, present
+from aerodash_sdk.core.records import JobRef, NewJob, Page, instant, present
 from aerodash_sdk.core.request import Repeat, Request, request
 
 type Missed = Literal["skip", "one", "all"]
@@ -19,6 +19,7 @@ class Schedule:
 
     missed: what becomes of the times at which no keeper ran: none of them, one job for all, or a job for each.
     next_at: when it fires next; None while it is paused. last_at, last_job_id: of the last slot that was enqueued.
+    fault: why the slot after that could not be enqueued, in a sentence; None: nothing is wrong.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Schedule:
     next_at: datetime | None
     last_at: datetime | None = None
     last_job_id: str | None = None
+    fault: str | None = None
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Self:
@@ -47,6 +49,7 @@ class Schedule:
             next_at=instant(record.get("nextAt")),
             last_at=instant(record.get("lastAt")),
             last_job_id=record.get("lastJobId"),
+            fault=record.get("fault"),
         )
 
 
@@ -85,8 +88,11 @@ def delete(name: str) -> Request[bool]:
     return request("/queue/schedule/delete", succeeded, name=name)
 
 
-def run(name: str) -> Request[str]:
+def run(name: str) -> Request[JobRef]:
     # Never twice: there would be two jobs.
     return request(
-        "/queue/schedule/run", lambda reply: text(reply["jobId"]), repeat=Repeat.IF_REFUSED, name=name
+        "/queue/schedule/run",
+        lambda reply: JobRef(text(reply["jobId"]), bool(reply.get("duplicate", False))),
+        repeat=Repeat.IF_REFUSED,
+        name=name,
     )

@@ -20,6 +20,7 @@ from aerodash_sdk.core.request import Repeat, Request, request
 MAX_LEASES_PER_CALL = 1000
 MAX_REPORTS_PER_CALL = 1000
 MAX_LINES_PER_REPORT = 100
+MAX_LINES_PER_CALL = 10_000
 
 type Beat = Literal["extended", "lease_lost", "cancel_requested"]
 
