@@ -1,4 +1,4 @@
-"""Finds the guards of SQL statements: each condition of each WHERE of a statement that writes."""
+"""Finds the guards of SQL statements: each condition of each WHERE and of each join's ON, of statements that write."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|[A-Za-z_][\w.]*|[()]|\s+|.", re.DOTALL)
-ENDS = {")", "RETURNING", "ORDER", "LIMIT", "GROUP", "FOR", "UNION", "EXCEPT", "HAVING", "WINDOW"}
+ENDS = {")", "ON", "RETURNING", "ORDER", "LIMIT", "GROUP", "FOR", "UNION", "EXCEPT", "HAVING", "WINDOW"}
+ENDS_OF_ON = ENDS | {"WHERE", "JOIN", "LEFT", "CROSS"}
 WRITES = {"UPDATE", "INSERT", "DELETE"}
 
 
@@ -29,7 +30,7 @@ def writes(sql: str) -> bool:
 
 
 def guards(sql: str) -> list[Guard]:
-    """Every condition that AND joins to others in a WHERE, or that stands there alone."""
+    """Every condition that AND joins to others in a WHERE or ON, or that stands there alone."""
     return [Guard(begin, end, " ".join(sql[begin:end].split())) for begin, end in sorted(_conditions(sql))]
 
 
@@ -55,18 +56,20 @@ def _conditions(sql: str) -> Iterator[tuple[int, int]]:
     tokens = [(at, token) for at, token in _tokens(sql) if not token.isspace()]
     for place, (_, token) in enumerate(tokens):
         if token == "WHERE":
-            yield from _of_clause(tokens, place)
+            yield from _of_clause(tokens[place + 1 :], ENDS)
+        if token == "ON" and tokens[place + 1][1] != "CONFLICT":
+            yield from _of_clause(tokens[place + 1 :], ENDS_OF_ON)
 
 
-def _of_clause(tokens: list[tuple[int, str]], where: int) -> Iterator[tuple[int, int]]:
-    """The conditions of the clause that begins after tokens[where]."""
+def _of_clause(tokens: list[tuple[int, str]], ends: set[str]) -> Iterator[tuple[int, int]]:
+    """The conditions of the clause that begins with these tokens."""
     found: list[tuple[int, int]] = []
     depth, between = 0, False
     first = last = -1
-    for at, token in tokens[where + 1 :]:
+    for at, token in tokens:
         if depth == 0 and token == "DO":
             return  # which index an ON CONFLICT means: no condition on rows
-        if depth == 0 and token in ENDS:
+        if depth == 0 and token in ends:
             break
         depth += (token == "(") - (token == ")")
         if depth == 0 and token == "BETWEEN":

@@ -1,24 +1,27 @@
 """Removes each guard by itself, in a copy of the repository, and looks whether the conformance suite turns red.
 
-    python -m tests.mutation.run [--dialect sqlite|postgres|python] [--match TEXT …] [--jobs N] [--report FILE]
+    python -m tests.mutation.run [--dialect sqlite|postgres|python] [--match TEXT …] [--results FILE] [--report FILE]
 
-A guard is a condition of a WHERE in a statement that writes (tests/mutation/guards.py), or a line of python.toml. Exit
-code 0: every one of them is missed by a test. 1: the survivors are listed; each is a fault of the suite, or a guard that
-nothing needs.
+A guard is a condition of a WHERE or a join in a statement that writes (tests/mutation/guards.py), or a line of
+python.toml; those of equivalent.toml, without which nothing changes, are not tried. Exit code 0: every one of them is
+missed by a test. 1: the survivors are listed; each is a fault of the suite, or a guard that nothing needs.
+
+--results keeps each verdict as soon as it is known. A run that is given the same file again tries what was not tried
+before, what survived, and what was changed since; the report tells of all.
 """
 
 import argparse
+import hashlib
+import json
 import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +32,29 @@ ROOT = Path(__file__).resolve().parents[2]
 SQL = Path("jobs_admin/engine/sql")
 DIALECTS = ("sqlite", "postgres", "python")
 SUITE = Path("tests/conformance/jobs")
-# The quickest to find a missing guard first; plans and sizes are about speed.
-FILES = ("guards", "states", "batches", "schedules", "state_machine", "waiting", "group_commit")
+# Not plans and sizes, which are about speed.
+FILES = (
+    "guards", "key_guards", "row_guards", "states", "batches", "schedules", "types", "workers", "prune", "carried",
+    "state_machine", "waiting", "group_commit", "postgres",
+)  # fmt: skip
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "var", "node_modules", "__pycache__", ".*_cache", "*.sqlite3*"
 )
-LONGEST_S = 300
-TESTS_FAILED = 1
-"""pytest's exit code; any other than this and 0 says that the tests did not run."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file. what: for people. store: which database's tests must see it; "" for all."""
+    """One change of one file. what: for people, and a name within its dialect, except where guards say the same twice."""
 
+    dialect: str
     path: Path
     what: str
     text: str
-    store: str
+
+    @property
+    def key(self) -> str:
+        """Which changes with the file: what was found out about another text is not about this one."""
+        return hashlib.sha256(f"{self.dialect}\n{self.path}\n{self.text}".encode()).hexdigest()[:16]
 
 
 def mutants(dialect: str) -> Iterator[Mutant]:
@@ -55,125 +63,162 @@ def mutants(dialect: str) -> Iterator[Mutant]:
         return
     for path, guard in guards.of_folder(ROOT / SQL / dialect):
         text = guards.without(path.read_text(), guard)
-        yield Mutant(path.relative_to(ROOT), f"{path.stem}: {guard.condition}", text, dialect)
+        yield Mutant(dialect, path.relative_to(ROOT), f"{path.stem}: {guard.condition}", text)
 
 
 def _of_python() -> Iterator[Mutant]:
-    table: dict[str, Any] = tomllib.loads((Path(__file__).parent / "python.toml").read_text())
-    for line in table["mutant"]:
+    for line in _table("python.toml")["mutant"]:
         text = (ROOT / line["file"]).read_text()
         if text.count(line["old"]) != 1:
             raise SystemExit(f"python.toml: {line['file']} does not have {line['old']!r} once.")
         what = f"{Path(line['file']).stem}: {line['what']}"
-        yield Mutant(Path(line["file"]), what, text.replace(line["old"], line["new"]), "")
+        yield Mutant("python", Path(line["file"]), what, text.replace(line["old"], line["new"]))
 
 
-class Copy:
-    """The repository in a folder of its own, where one mutant at a time lives."""
+def equivalents() -> dict[tuple[str, str], str]:
+    """Why nothing changes without a guard, by its dialect and what it says."""
+    return {
+        (line["dialect"], line["guard"]): line["reason"] for line in _table("equivalent.toml")["equivalent"]
+    }
 
-    def __init__(self, folder: Path, database_url: str | None) -> None:
-        self.folder = folder
-        shutil.copytree(ROOT, folder, ignore=NOT_COPIED, dirs_exist_ok=True)
-        self._environment = {
-            # Nothing of a test run that this one may be part of.
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("AERODASH_", "DJANGO_", "PYTEST_"))
-            },
-            # Before the installed, editable packages, which are the original's.
-            "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'sdk/python/src'}",
-        }
-        if database_url is not None:
-            self._environment["TEST_DATABASE_URL"] = database_url
 
-    def verdict(self, mutant: Mutant, files: Sequence[str]) -> str:
-        """One of killed, survived and hung. Raises RuntimeError if the suite did not run."""
-        path = self.folder / mutant.path
-        original = path.read_text()
-        path.write_text(mutant.text)
-        try:
-            code, said = self._test(mutant.store, files)
-        except subprocess.TimeoutExpired:
-            return "hung"
-        finally:
-            path.write_text(original)
-        if code not in (0, TESTS_FAILED):
-            raise RuntimeError(f"The suite did not run on {mutant.what}:\n{said}")
-        return "survived" if code == 0 else "killed"
-
-    def check(self, store: str, files: Sequence[str]) -> None:
-        """Raises RuntimeError if the suite is red without any mutant."""
-        code, said = self._test(store, files)
-        if code != 0:
-            raise RuntimeError(f"The suite is red without any mutant:\n{said}")
-
-    def _test(self, store: str, files: Sequence[str]) -> tuple[int, str]:
-        """Returns pytest's exit code and the end of what it said."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
-        command += [str(SUITE / f"test_{name}.py") for name in files] + (["-k", store] if store else [])
-        ended = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
-        return ended.returncode, (ended.stdout + ended.stderr)[-4000:]
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / name).read_text())
 
 
 def try_all(
-    chosen: Sequence[Mutant], files: Sequence[str], jobs: int, database_url: str | None
-) -> dict[Mutant, str]:
-    """Each mutant's verdict. jobs: how many at once, each in a copy of its own."""
-    free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
-    verdicts: dict[Mutant, str] = {}
-    with tempfile.TemporaryDirectory(prefix="aerodash-mutation-") as folder:
-        for number in range(jobs):
-            free.put(Copy(Path(folder) / str(number), database_url))
+    chosen: Iterable[Mutant],
+    files: Sequence[str],
+    results: Path,
+    *,
+    database_url: str | None = None,
+    jobs: int = 1,
+) -> None:
+    """Add each mutant's verdict to the results. jobs: how many dialects at once, each in a copy of its own.
 
-        def judge(mutant: Mutant) -> None:
-            copy = free.get()
-            began = time.monotonic()
-            try:
-                verdicts[mutant] = copy.verdict(mutant, files)
-            finally:
-                free.put(copy)
-            where = mutant.store or "python"
-            print(
-                f"{verdicts[mutant]:9} {where:8} {mutant.what}  ({time.monotonic() - began:.0f} s)",
-                flush=True,
+    Raises RuntimeError if the suite did not run, or is red without any mutant.
+    """
+    by_dialect: dict[str, list[Mutant]] = {}
+    for mutant in chosen:
+        by_dialect.setdefault(mutant.dialect, []).append(mutant)
+
+    def run(dialect: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="aerodash-mutation-") as folder:
+            _run_session(Path(folder), dialect, by_dialect[dialect], files, results, database_url)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, by_dialect))
+
+
+def _run_session(
+    folder: Path,
+    dialect: str,
+    chosen: Sequence[Mutant],
+    files: Sequence[str],
+    results: Path,
+    database_url: str | None,
+) -> None:
+    copy = folder / "copy"
+    shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
+    listed = folder / "mutants.json"
+    listed.write_text(json.dumps([{**asdict(one), "path": str(one.path), "key": one.key} for one in chosen]))
+    # Nothing of a test run that this one may be part of.
+    ours = ("AERODASH_", "DJANGO_", "PYTEST_", "TEST_", "DATABASE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    # Before the installed, editable packages, which are the original's.
+    environment["PYTHONPATH"] = f"{copy}{os.pathsep}{copy / 'sdk/python/src'}"
+    if database_url is not None:
+        environment["TEST_DATABASE_URL"] = database_url
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+    command += ["-p", "tests.mutation.session", "-o", "tmp_path_retention_policy=none"]
+    # The usual folder is shared: another run of pytest would remove ours from it.
+    command += ["--basetemp", str(folder / "tmp")]
+    command += ["--mutants", str(listed), "--verdicts", str(results.resolve())]
+    command += ["--store", "" if dialect == "python" else dialect]
+    command += [str(SUITE / f"test_{name}.py") for name in files]
+    with (folder / "log").open("w+") as log:
+        ended = subprocess.run(
+            command, cwd=copy, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+        if ended.returncode != 0:
+            log.seek(0)
+            raise RuntimeError(f"The suite did not run on {dialect}:\n{log.read()[-6000:]}")
+
+
+def verdicts(results: Path) -> dict[str, dict[str, Any]]:
+    """The last line about each mutant, by its key."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {line["key"]: line for line in map(json.loads, lines)}
+
+
+def markdown(results: Path) -> str:
+    """What is known of every guard that there is, whoever tried it."""
+    known, reasons = verdicts(results), equivalents()
+    rows: list[tuple[str | int, ...]] = []
+    survivors: list[Mutant] = []
+    untried: list[Mutant] = []
+    noticed_by: dict[str, dict[str, int]] = {}
+    for dialect in DIALECTS:
+        every = list(mutants(dialect))
+        tried = [one for one in every if (dialect, one.what) not in reasons]
+        found = {one: known[one.key] for one in tried if one.key in known}
+        killed = [line for line in found.values() if line["verdict"] != "survived"]
+        survivors += [one for one, line in found.items() if line["verdict"] == "survived"]
+        untried += [one for one in tried if one not in found]
+        rows.append(
+            (
+                dialect,
+                len(every),
+                len(killed),
+                len(every) - len(tried),
+                len(found) - len(killed),
+                len(tried) - len(found),
             )
-
-        copy = free.get()
-        stores = {mutant.store for mutant in chosen}
-        copy.check(stores.pop() if len(stores) == 1 else "", files)
-        free.put(copy)
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(judge, chosen))
-    return verdicts
-
-
-def markdown(verdicts: dict[Mutant, str]) -> str:
-    survivors = [mutant for mutant, verdict in verdicts.items() if verdict == "survived"]
+        )
+        for line in killed:
+            by = line["by"].partition("::")[0].rpartition("/")[2] or "did not end"
+            noticed_by.setdefault(by, dict.fromkeys(DIALECTS, 0))[dialect] += 1
     lines = [
         "# Mutation check",
         "",
-        f"{len(verdicts)} guards were taken out one at a time; {len(verdicts) - len(survivors)} turned the suite red.",
+        "What the mutation check has found in the code as it stands; [proof.md](proof.md#the-mutation-check) says how it works.",
+        *(
+            ["", f"**Not whole:** {len(untried)} guards have not been tried yet, or were changed since."]
+            if untried
+            else []
+        ),
         "",
-        "| where | guards | missed by a test | survived |",
-        "|---|--:|--:|--:|",
+        '    make mutation ARGS="--results FILE --report docs/mutation.md"',
+        "",
+        "| guards in | all | missed by a test | equivalent | survived | not tried |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(f"| {' | '.join(map(str, row))} |" for row in rows),
     ]
-    for where in DIALECTS:
-        of = [verdict for mutant, verdict in verdicts.items() if (mutant.store or "python") == where]
-        alive = of.count("survived")
-        lines += [f"| {where} | {len(of)} | {len(of) - alive} | {alive} |"] if of else []
-    if survivors:
-        lines += ["", "Survivors:", ""]
-        lines += [f"- {mutant.store or 'python'} `{mutant.what}`" for mutant in survivors]
-    return "\n".join([*lines, ""])
+    for title, ones in (("Survived", survivors), ("Not tried", untried)):
+        if ones:
+            lines += ["", f"{title}:", "", *(f"- {one.dialect}: `{one.what}`" for one in ones)]
+    if reasons:
+        lines += [
+            "",
+            "## Equivalent",
+            "",
+            "Nothing changes without these (`tests/mutation/equivalent.toml`).",
+            "",
+        ]
+        lines += [f"- {dialect}: `{guard}`. {reason}" for (dialect, guard), reason in reasons.items()]
+    lines += [
+        "",
+        "## Which tests noticed first",
+        "",
+        f"| file | {' | '.join(DIALECTS)} |",
+        "|---|--:|--:|--:|",
+        *(
+            f"| {by} | {' | '.join(str(count) for count in counts.values())} |"
+            for by, counts in sorted(noticed_by.items())
+        ),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -187,24 +232,35 @@ def main() -> int:
     parser.add_argument(
         "--leave-out", choices=FILES, action="append", default=[], help="a file of the suite; repeatable"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="how many at once (2)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many dialects at once (2)")
+    parser.add_argument(
+        "--results", type=Path, help="keep the verdicts in this file, and go on from those in it"
+    )
     parser.add_argument("--report", type=Path, help="write the report to this file")
     options = parser.parse_args()
-    chosen = [
-        mutant
-        for dialect in options.dialect or DIALECTS
-        for mutant in mutants(dialect)
-        if any(text in mutant.what for text in options.match or [""])
-    ]
-    server = OwnServer(configuration={"fsync": "off"})
-    server.start()
-    files = [name for name in FILES if name not in options.leave_out]
-    verdicts = try_all(chosen, files, options.jobs, server.admin_url)
-    report = markdown(verdicts)
-    print(f"\n{report}")
-    if options.report is not None:
-        options.report.write_text(report)
-    return 1 if "survived" in verdicts.values() else 0
+    with tempfile.TemporaryDirectory(prefix="aerodash-mutation-") as folder:
+        results = options.results or Path(folder) / "results"
+        known, reasons = verdicts(results), equivalents()
+        chosen = [
+            mutant
+            for dialect in options.dialect or DIALECTS
+            for mutant in mutants(dialect)
+            if any(text in mutant.what for text in options.match or [""])
+            and (dialect, mutant.what) not in reasons
+            and known.get(mutant.key, {}).get("verdict") != "killed"
+        ]
+        print(f"{len(chosen)} guards to try; the verdicts come into {results}", flush=True)
+        if chosen:
+            server = OwnServer(configuration={"fsync": "off"})
+            server.start()
+            files = [name for name in FILES if name not in options.leave_out]
+            try_all(chosen, files, results, database_url=server.admin_url, jobs=options.jobs)
+        report = markdown(results)
+        print(f"\n{report}")
+        if options.report is not None:
+            options.report.write_text(report)
+        found = verdicts(results)
+        return 1 if any(found[one.key]["verdict"] == "survived" for one in chosen) else 0
 
 
 if __name__ == "__main__":

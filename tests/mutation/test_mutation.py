@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.mutation import guards
-from tests.mutation.run import Copy, Mutant, mutants
+from tests.mutation.run import DIALECTS, Mutant, equivalents, markdown, mutants, try_all, verdicts
 
 STATEMENT = """-- Guard: a = 1 AND b = 2, says WHERE this comment.
 UPDATE job SET a = 'x AND y' WHERE id = :id AND (a IS NULL OR b > 2) AND c BETWEEN 1 AND 3
     AND NOT EXISTS (SELECT 1 FROM other WHERE other.id = job.id AND other.d IN ('WHERE', 'AND') ORDER BY 1)
 RETURNING id
 """
+JOINED = """INSERT INTO a SELECT 1 FROM b LEFT JOIN c ON c.id = b.id AND c.d = 1 JOIN e ON e.id = c.id
+WHERE b.f = 2 ON CONFLICT (id) WHERE held DO UPDATE SET g = 1 WHERE g IS NULL"""
 
 
 def test_each_condition_of_each_where_is_a_guard():
@@ -23,6 +25,11 @@ def test_each_condition_of_each_where_is_a_guard():
         "other.id = job.id",
         "other.d IN ('WHERE', 'AND')",
     ]
+
+
+def test_so_is_each_condition_of_a_join_and_none_of_a_conflicts_index():
+    found = [guard.condition for guard in guards.guards(JOINED)]
+    assert found == ["c.id = b.id", "c.d = 1", "e.id = c.id", "b.f = 2", "g IS NULL"]
 
 
 def test_one_guard_at_a_time_is_taken_out():
@@ -65,14 +72,27 @@ def _fence(dialect: str, statement: str, part: str) -> Mutant:
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("statement", "part"), FENCES)
 def test_both_dialects_have_the_fences(dialect: str, statement: str, part: str):
-    assert _fence(dialect, statement, part).store == dialect
+    assert _fence(dialect, statement, part).dialect == dialect
 
 
 def test_every_guard_in_python_still_stands_where_the_table_says():
     assert len(list(mutants("python"))) > 5
 
 
-def test_without_the_lease_fence_the_suite_is_red(tmp_path: Path):
+def test_every_guard_that_is_said_to_be_equivalent_is_there():
+    there = {(dialect, mutant.what) for dialect in DIALECTS for mutant in mutants(dialect)}
+    assert set(equivalents()) <= there
+
+
+def test_without_a_fence_the_suite_is_red_and_the_report_says_so(tmp_path: Path):
+    results = tmp_path / "results"
     fence = _fence("sqlite", "settle_completed", "lease_token")
-    copy = Copy(tmp_path / "copy", None)
-    assert copy.verdict(fence, ["guards"]) == "killed"
+    [charged] = [one for one in mutants("python") if one.what == "rules: a final failure is final"]
+    try_all([fence], ["key_guards", "guards"], results)
+    found = verdicts(results)
+    assert found[fence.key]["verdict"] == "killed"
+    assert "/test_guards.py::" in found[fence.key]["by"]
+    assert charged.key not in found
+    report = markdown(results)
+    assert f"- sqlite: `{fence.what}`" not in report
+    assert f"- python: `{charged.what}`" in report.partition("Not tried:")[2]
