@@ -4,15 +4,21 @@ from aerodash.auth import Scope
 from aerodash.realtime import topics
 from aerodash.realtime.pages import LiveView, live_page
 from cache_admin import queries
+from cache_admin.figures import STATS_ID, figures
 from cache_admin.flags import views as flags
 from cache_admin.views import cache, entry
 
 
 async def cache_changed(view: LiveView) -> str:
-    """Folders, counts and the rows on the page; rows stay where they are."""
+    """Folders, counts and the rows on the page; rows stay where they are. Only the figures when only counters moved."""
+    if view.ids == frozenset({STATS_ID}):
+        now = await figures(view.access.project_id, view.access.actor, since=view.since)
+        return view.render("cache_admin/cache.html#live-figures", {"figures": now, "total": now.keys})
     place = cache.Place(**{name: view.params.get(name, "") for name in ("prefix", "after", "before", "tree")})
     context = cache.frame(view.access, place)
-    context |= await cache.read(view.access, place, shown=view.shown, changed=view.ids or frozenset())
+    context |= await cache.read(
+        view.access, place, shown=view.shown, changed=view.ids or frozenset(), since=view.since
+    )
     return view.render("cache_admin/cache.html#live", context)
 
 
@@ -37,6 +43,6 @@ async def flags_changed(view: LiveView) -> str:
     return view.render("cache_admin/flags.html#live", context)
 
 
-live_page("cache", topics=(topics.CACHE,), scope=Scope.CACHE_READ, render=cache_changed)
+live_page("cache", topics=(topics.CACHE, topics.CACHE_STATS), scope=Scope.CACHE_READ, render=cache_changed)
 live_page("cache-entry", topics=(topics.CACHE,), scope=Scope.CACHE_READ, render=entry_changed)
 live_page("flags", topics=(topics.FLAGS,), scope=Scope.FLAGS_READ, render=flags_changed)

@@ -8,7 +8,7 @@ from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from cache_admin.bounds import check_key, check_keys, check_limit, check_prefix, from_cursor, to_cursor
-from cache_admin.engine.contract import CacheEngine, Count, Entry, EntryRow, Folder, Give, Page
+from cache_admin.engine.contract import CacheEngine, Count, Entry, EntryRow, Folder, Give, Page, Stats
 
 TREE_ROWS = 1000
 
@@ -46,22 +46,28 @@ class Tree:
 
 
 @engines.on_engine_loop
-async def get(project: ProjectId, actor: Actor, *, key: str) -> Entry | None:
-    """The entry, or None if it is absent or expired. Raises InvalidInput, NotAllowed, EngineDown."""
+async def get(project: ProjectId, actor: Actor, *, key: str, seen: str | None = None) -> Entry | None:
+    """The entry, or None if it is absent or expired.
+
+    seen: None asks the primary. Else a replica may answer: one that is at least at this revision, "" any.
+    Raises InvalidInput, NotAllowed, EngineDown.
+    """
     actor.require(Scope.CACHE_READ)
     check_key(key)
-    return await _engine().get(project, key)
+    return await _engine().get(project, key, seen=seen)
 
 
 @engines.on_engine_loop
-async def get_many(project: ProjectId, actor: Actor, *, keys: Sequence[str]) -> list[Entry | None]:
+async def get_many(
+    project: ProjectId, actor: Actor, *, keys: Sequence[str], seen: str | None = None
+) -> list[Entry | None]:
     """The same for up to 1000 keys, in order, all as of one instant.
 
     Raises InvalidInput when their values are more than an answer should hold.
     """
     actor.require(Scope.CACHE_READ)
     check_keys(keys, limit=limits.GET_MANY_KEYS)
-    entries = await _engine().get_many(project, keys)
+    entries = await _engine().get_many(project, keys, seen=seen)
     size = sum(len(entry.value) for entry in entries if entry is not None)
     if size > limits.GET_MANY_BYTES:
         raise InvalidInput(
@@ -89,7 +95,7 @@ async def list_entries(
     cursor: str | None = None,
     reverse: bool = False,
 ) -> EntryPage:
-    """One page of entries with the first 200 bytes of each value (none of a value over 1 MiB).
+    """One page of entries with the first 200 bytes of each value.
 
     limit: 1..1000. reverse: the page that ends before the cursor, still in ascending order; when nothing lies before
     it, the first page. Raises InvalidInput, NotAllowed, EngineDown.
@@ -159,6 +165,13 @@ async def count(project: ProjectId, actor: Actor, *, prefix: str = "") -> Count:
     actor.require(Scope.CACHE_READ)
     check_prefix(prefix)
     return await _engine().count(project, prefix)
+
+
+@engines.on_engine_loop
+async def stats(project: ProjectId, actor: Actor) -> Stats:
+    """The project's hits, misses, writes, bytes written and expiries, and its last minute. Raises NotAllowed, EngineDown."""
+    actor.require(Scope.CACHE_READ)
+    return await _engine().stats(project)
 
 
 @engines.on_engine_loop

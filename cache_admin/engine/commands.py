@@ -1,7 +1,8 @@
 """What waits for the store's next pipeline, and how it is put together.
 
-Commands that arrive while a pipeline is in flight go out together with the next one, and the reads of one project
-become one script call: at load, a round trip and its cost on both sides are shared by hundreds of callers.
+Commands that arrive while a pipeline is in flight go out together with the next one. The reads of one project become
+one MGET and its writes of one entry one script call: at load, a round trip and its cost on both sides are shared by
+hundreds of callers.
 Source: architecture, decision 4.
 """
 
@@ -20,6 +21,8 @@ WAITING_BYTES_MAX = 128 * 1024 * 1024
 PIPELINE_COMMANDS = 1000
 PIPELINE_BYTES = 4 * 1024 * 1024
 READ_KEYS = 500
+SETS = 100
+SET_BYTES = 256 * 1024
 
 
 class Waiting:
@@ -57,12 +60,20 @@ class Waiting:
     def take(self) -> "tuple[list[Command], int]":
         """The next pipeline: all reads, and as many commands as make a reasonable one; and the commands' bytes."""
         batch: list[Command] = []
-        size_bytes = 0
-        while self._commands and len(batch) < PIPELINE_COMMANDS and size_bytes < PIPELINE_BYTES:
+        sets: dict[bytes, list[Command]] = {}
+        number = size_bytes = 0
+        while self._commands and number < PIPELINE_COMMANDS and size_bytes < PIPELINE_BYTES:
             command = self._commands.popleft()
             size_bytes += command.size_bytes
-            batch.append(command)
-        self._number -= len(batch)
+            number += 1
+            # One that was sent on to this node stays where it is, behind the word that lets it in.
+            if command.script is scripts.SET and not command.hops:
+                sets.setdefault(command.keys[0], []).append(command)
+            else:
+                batch.append(command)
+        for some in sets.values():
+            batch += _joined(some)
+        self._number -= number
         self._bytes = max(0, self._bytes - size_bytes)
         for reads in self._reads.values():
             self._number -= len(reads)
@@ -94,12 +105,11 @@ class Waiting:
 class Read:
     """One caller's read of entries in one project."""
 
-    __slots__ = ("future", "look_for", "names")
+    __slots__ = ("future", "names")
 
-    def __init__(self, future: asyncio.Future[Any], names: Sequence[bytes], look_for: bool) -> None:
+    def __init__(self, future: asyncio.Future[Any], names: Sequence[bytes]) -> None:
         self.future = future
         self.names = names
-        self.look_for = look_for
 
     def fail(self, exc: EngineDown) -> None:
         if not self.future.done():
@@ -109,7 +119,7 @@ class Read:
 class Command:
     """One command of a pipeline and who waits for its reply."""
 
-    __slots__ = ("args", "future", "is_retry", "keys", "script", "size_bytes")
+    __slots__ = ("args", "future", "hops", "is_retry", "keys", "script", "size_bytes")
 
     def __init__(
         self,
@@ -123,7 +133,12 @@ class Command:
         self.keys = keys
         self.args = args
         self.is_retry = False
+        self.hops = 0  # how often it was sent on to another node
         self.size_bytes = sum(len(arg) for arg in args if isinstance(arg, (bytes, str)))
+
+    def singles(self) -> "Sequence[Command]":
+        """Itself, or the commands of which it is made."""
+        return (self,)
 
     def parts(self, epoch: bytes) -> tuple[bytes | str | int, ...]:
         if self.script is None:
@@ -140,38 +155,69 @@ class Command:
 
 
 class ReadGroup(Command):
-    """The reads of one project in one script call; a key that several want is read once."""
+    """The reads of one project as one MGET; a key that several want is read once."""
 
     __slots__ = ("_at", "_reads")
 
     def __init__(self, reads: Sequence[Read]) -> None:
-        to_read: dict[bytes, int] = {}
-        to_find: dict[bytes, int] = {}
+        at: dict[bytes, int] = {}
         for read in reads:
-            names = to_find if read.look_for else to_read
             for name in read.names:
-                names.setdefault(name, len(names))
+                at.setdefault(name, len(at))
         self._reads = reads
-        self._at = (to_read, to_find)
-        super().__init__(reads[0].future, scripts.READ, (*to_read, *to_find), (len(to_read),))
+        self._at = at
+        super().__init__(reads[0].future, None, (), ("MGET", *at))
 
     def resolve(self, reply: list[Any]) -> None:
-        to_read, to_find = self._at
+        at = self._at
         for read in self._reads:
-            if read.future.done():
-                continue
-            if read.look_for:
-                read.future.set_result([reply[len(to_read) + to_find[name]] for name in read.names])
-            else:
-                read.future.set_result([reply[to_read[name]] for name in read.names])
+            if not read.future.done():
+                read.future.set_result([reply[at[name]] for name in read.names])
 
     def fail(self, exc: EngineDown) -> None:
         for read in self._reads:
             read.fail(EngineDown(exc.message, reason=exc.reason))
 
 
+class SetGroup(Command):
+    """Writes of single entries of one project in one script call, each with its own condition and answer."""
+
+    __slots__ = ("_sets",)
+
+    def __init__(self, sets: Sequence[Command]) -> None:
+        self._sets = sets
+        first = sets[0]
+        names = [name for one in sets for name in one.keys[scripts.SET_SHARED :]]
+        args = [arg for one in sets for arg in one.args]
+        super().__init__(first.future, scripts.SET, (*first.keys[: scripts.SET_SHARED], *names), args)
+
+    def singles(self) -> Sequence[Command]:
+        return self._sets
+
+    def resolve(self, reply: list[Any]) -> None:
+        for one, answer in zip(self._sets, reply, strict=True):
+            one.resolve([answer])
+
+    def fail(self, exc: EngineDown) -> None:
+        for one in self._sets:
+            one.fail(EngineDown(exc.message, reason=exc.reason))
+
+
+def _joined(sets: list[Command]) -> Iterable[Command]:
+    """Groups of at most SETS and about SET_BYTES: one script must not hold the store up for long."""
+    group: list[Command] = []
+    size = 0
+    for one in sets:
+        if group and (len(group) == SETS or size + one.size_bytes > SET_BYTES):
+            yield SetGroup(group) if len(group) > 1 else group[0]
+            group, size = [], 0
+        group.append(one)
+        size += one.size_bytes
+    yield SetGroup(group) if len(group) > 1 else group[0]
+
+
 def _grouped(reads: list[Read]) -> Iterable[ReadGroup]:
-    """Groups of about READ_KEYS keys: one script must not hold the store up for long."""
+    """Groups of about READ_KEYS keys: one command must not hold the store up for long."""
     group: list[Read] = []
     size = 0
     for read in reads:

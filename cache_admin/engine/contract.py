@@ -73,6 +73,21 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class FlushStep:
+    """What one step of a flush did. removed: how many entries; looked_at: how many keys it passed.
+
+    last: the key to go on after, None when the range is done. up_to: the n that this flush goes by.
+    revision: the project's.
+    """
+
+    removed: int
+    looked_at: int
+    last: str | None
+    up_to: int
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireResult:
     """done: False when there is no such entry."""
 
@@ -126,6 +141,26 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Stats:
+    """What programs and people did to one project's cache. A killed process takes its last second with it.
+
+    hits, misses: entries that were asked for (get, get_many, has) and were there or not. writes: entries set, counted
+    up, given another expiry or deleted by key. bytes_written: of values and metadata. expired: entries found to have
+    expired. a_second: reads and writes in each of the last 60 whole seconds, oldest first. recent_hits, recent_misses:
+    in those.
+    """
+
+    hits: int
+    misses: int
+    writes: int
+    bytes_written: int
+    expired: int
+    a_second: tuple[int, ...]
+    recent_hits: int
+    recent_misses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A folder of the tree: every key that begins with `prefix`, which ends with ":". count: how many."""
 
@@ -143,6 +178,24 @@ class Level:
     keys: tuple[str, ...]
     total: Count
     last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What is known of the replica that answers reads.
+
+    follows: whether it is connected to the primary. lag_bytes: how much of the primary's stream of changes it has not
+    got, as far as both say. silent_s: since it heard from the primary. served, behind, away: how many reads of this
+    process it answered, and left to the primary because it was behind what the reader had seen, or did not answer.
+    """
+
+    answers: bool
+    follows: bool
+    lag_bytes: int | None
+    silent_s: int | None
+    served: int
+    behind: int
+    away: int
 
 
 class CacheEngine(ABC):
@@ -165,11 +218,16 @@ class CacheEngine(ABC):
         """Answer what is queued, then release everything."""
 
     @abstractmethod
-    async def get(self, project: ProjectId, key: str) -> Entry | None:
-        """The entry, or None if it is absent or expired."""
+    async def get(self, project: ProjectId, key: str, *, seen: str | None = None) -> Entry | None:
+        """The entry, or None if it is absent or expired.
+
+        seen: None for the newest. A revision: what is at least as new as it will do; "": whatever a replica has.
+        """
 
     @abstractmethod
-    async def get_many(self, project: ProjectId, keys: Sequence[str]) -> list[Entry | None]:
+    async def get_many(
+        self, project: ProjectId, keys: Sequence[str], *, seen: str | None = None
+    ) -> list[Entry | None]:
         """The same for each key, in order, all as of one instant."""
 
     @abstractmethod
@@ -219,6 +277,19 @@ class CacheEngine(ABC):
         steps, and to its end even if the caller is cancelled."""
 
     @abstractmethod
+    async def flush_step(
+        self, project: ProjectId, prefix: str, *, up_to: int | None, after: str | None, limit: int
+    ) -> FlushStep:
+        """One bounded step of a flush: look at up to `limit` keys (at most 1000) in byte order and remove those that
+        were last written at n `up_to` or before; n is the part of a revision behind its dot.
+
+        up_to: None for the first step, which then answers the project's n at that moment (limit 0 only asks for it); one
+        that lies ahead of n, because the store lost its data, removes nothing and answers 0. after: the step before's
+        `last`, None at the start. What is written meanwhile stays. A step may be repeated: if its outcome is unknown,
+        the same call again removes what is left, and counts only that.
+        """
+
+    @abstractmethod
     async def list(
         self,
         project: ProjectId,
@@ -248,5 +319,13 @@ class CacheEngine(ABC):
         """Take expired entries out of the indexes for at most about budget_s. False when some are left."""
 
     @abstractmethod
+    async def stats(self, project: ProjectId) -> Stats:
+        """The project's counters: this process's up to now, those of others up to a second ago."""
+
+    @abstractmethod
     async def now_ms(self) -> int:
         """The clock that expiry goes by, in ms since 1970."""
+
+    async def replica_state(self) -> ReplicaState | None:
+        """None where no replica answers reads. Raises EngineDown if the primary does not answer."""
+        return None

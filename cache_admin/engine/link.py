@@ -10,13 +10,20 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection, DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
@@ -33,14 +40,44 @@ RETRY_MAX_S = 0.5
 logger = logging.getLogger(__name__)
 
 
+class Greeting(NamedTuple):
+    """What a server says of itself. epoch: see Link._connect."""
+
+    epoch: bytes
+    is_cluster: bool
+
+
+class Routes(Protocol):
+    """Whoever has several links, and is told what only they can see."""
+
+    def connected(self, link: "Link", greeting: Greeting) -> None:
+        """Just before its commands are sent. Raises EngineDown to have it hang up and try again."""
+
+    def lost(self, link: "Link") -> None:
+        """It has no connection any more, or could not get one."""
+
+    def redirected(self, link: "Link", command: Command, error: ResponseError) -> bool:
+        """True if this takes care of the command, which the server refused with this error."""
+
+
 class Link:
     """A connection and its queue. Lives on one event loop."""
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        routes: Routes | None = None,
+        scripts: Sequence[Script] = scripts.ALL,
+    ) -> None:
         """url: redis://, rediss:// or unix://. timeout_s: the longest silence of the store while it owes a reply.
 
-        A large reply may take longer, as long as pieces of it keep coming.
+        A large reply may take longer, as long as pieces of it keep coming. scripts: to be loaded at the start.
         """
+        self.url = url
+        self._routes = routes
+        self._scripts = scripts
         self._pool = ConnectionPool.from_url(
             url,
             protocol=2,  # 3 measured the same, and every server speaks 2
@@ -65,8 +102,22 @@ class Link:
         self._runner: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin to connect, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._runner = self._loop.create_task(self._run())
+
+    @property
+    def is_up(self) -> bool:
+        """Connected; a call may still find out that the server has stopped answering."""
+        return self._connection is not None
+
+    @property
+    def is_down(self) -> bool:
+        """Known to be away: calls fail at once."""
+        return self._down is not None
 
     async def close(self) -> None:
         """Let what is queued be answered (or fail, within the timeout), then hang up."""
@@ -91,12 +142,19 @@ class Link:
         """Run a plain command and give its reply."""
         return await self._sent(Command(self._loop.create_future(), None, (), parts))
 
-    async def read(self, project: ProjectId, names: Sequence[bytes], *, look_for: bool = False) -> list[Any]:
-        """Per entry hash its [value, metadata, expiry, revision], or with look_for 1 or 0 for whether it exists."""
-        read = Read(self._loop.create_future(), names, look_for)
+    async def read(self, project: ProjectId, names: Sequence[bytes]) -> list[bytes | None]:
+        """The strings under these names, None for those that are absent; all as of one instant."""
+        read = Read(self._loop.create_future(), names)
         self._check_up()
         self._waiting.add_read(project, read)
         return await read.future
+
+    def take_over(self, *commands: Command) -> None:
+        """Send commands that another link was refused, in this order and together."""
+        if self._down is not None:
+            self._fail(commands, self._down, "engine_down")
+        else:
+            self._waiting.put_in_front(*commands)
 
     async def _sent(self, command: Command) -> Any:
         self._check_up()
@@ -118,6 +176,8 @@ class Link:
                     logger.warning("No connection to Valkey: %s", str(exc) or type(exc).__name__)
                 self._down = _why_down(exc)
                 self._fail_all(self._down, "engine_down")
+                if self._routes is not None:
+                    self._routes.lost(self)
                 await asyncio.sleep(pause_s)
                 pause_s = min(RETRY_MAX_S, pause_s * 2)
                 continue
@@ -125,22 +185,26 @@ class Link:
                 logger.warning("Valkey is back.")
             self._down, pause_s = None, RETRY_FIRST_S
             await self._serve(connection, epoch)
+            if self._routes is not None:
+                self._routes.lost(self)
 
     async def _connect(self) -> tuple[AbstractConnection, bytes]:
         """A connection that knows every script, and the epoch: a restarted or failed-over server may have lost its last
         writes and would number the next ones the same, so each run of a server is an epoch of its own."""
         connection = self._pool.make_connection()
-        greeting = self._loop.create_task(_greet(connection))
+        greeting = self._loop.create_task(_greet(connection, self._scripts))
         try:
             for _ in range(round(self._timeout_s / TICK_S)):  # ticks again, see _watch
                 await asyncio.wait({greeting}, timeout=TICK_S)
                 if greeting.done():
-                    return connection, greeting.result()
+                    if self._routes is not None:
+                        self._routes.connected(self, greeting.result())
+                    return connection, greeting.result().epoch
             raise TimeoutError
         except BaseException:
             greeting.cancel()
             await asyncio.gather(greeting, return_exceptions=True)
-            await connection.disconnect(nowait=True)
+            await _hang_up(connection)
             raise
 
     async def _serve(self, connection: AbstractConnection, epoch: bytes) -> None:
@@ -156,7 +220,7 @@ class Link:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-            await connection.disconnect(nowait=True)
+            await _hang_up(connection)
             for exc in outcomes:
                 if isinstance(exc, Exception) and not isinstance(exc, (RedisError, OSError)):
                     logger.error("The Valkey connection failed on our side.", exc_info=exc)
@@ -199,7 +263,8 @@ class Link:
                 load = Command(self._loop.create_future(), None, (), ("SCRIPT", "LOAD", command.script.text))
                 self._waiting.put_in_front(load, command)
             elif isinstance(reply, ResponseError):
-                command.fail(_engine_down(reply))
+                if self._routes is None or not self._routes.redirected(self, command, reply):
+                    command.fail(_engine_down(reply))
             else:
                 command.resolve(reply)
             if not self._in_flight:
@@ -224,7 +289,7 @@ class Link:
             return
         self._stalled = True
         logger.warning("Valkey has not answered for %.1f s; connecting again.", self._timeout_s)
-        self._loop.create_task(self._connection.disconnect(nowait=True))
+        self._loop.create_task(_hang_up(self._connection))
 
     def _fail_all(self, message: str, reason: str) -> None:
         self._fail(self._waiting.empty(), message, reason)
@@ -251,24 +316,34 @@ def _parser_that_tells(on_data: Callable[[], None]) -> type[DefaultParser]:  # t
     return Parser
 
 
-async def _greet(connection: AbstractConnection) -> bytes:
-    """Connect, load the scripts, and give the epoch."""
+async def _hang_up(connection: AbstractConnection) -> None:
+    """Close at once, without waiting for a server that may never take what is still to be sent."""
+    writer = connection._writer
+    await connection.disconnect(nowait=True)
+    if writer is not None:
+        writer.transport.abort()
+
+
+async def _greet(connection: AbstractConnection, to_load: Sequence[Script]) -> Greeting:
+    """Connect, load the scripts, and hear what the server is."""
     await connection.connect()
-    loads = [("SCRIPT", "LOAD", script.text) for script in scripts.ALL]
+    loads = [("SCRIPT", "LOAD", script.text) for script in to_load]
     await connection.send_packed_command(
-        connection.pack_commands([("INFO", "server"), *loads]), check_health=False
+        connection.pack_commands([("INFO", "server", "cluster"), *loads]), check_health=False
     )
     info = await connection.read_response()
     for _ in loads:
         await connection.read_response()
     fields = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
-    return fields[b"run_id"][:8]
+    return Greeting(fields[b"run_id"][:8], fields.get(b"cluster_enabled") == b"1")
 
 
 def _why_down(exc: Exception) -> str:
     """A sentence for callers; the driver's own words stay in the log."""
+    if isinstance(exc, EngineDown):
+        return exc.message
     text = str(exc)
-    if any(word in text for word in ("NOAUTH", "WRONGPASS", "NOPERM", "uthentication")):
+    if isinstance(exc, (AuthenticationError, NoPermissionError)) or "NOAUTH" in text:
         return "Valkey refuses the user or password that AeroDash has."
     if "LOADING" in text or "loading" in text:
         return "Valkey is still loading its data."
@@ -298,7 +373,8 @@ def _engine_down(exc: ResponseError) -> EngineDown:
         if (
             word in text[:40]
             or (word == "OOM" and "maxmemory" in text)
-            or (word == "READONLY" and isinstance(exc, ReadOnlyError))
+            or (word == "READONLY" and isinstance(exc, ReadOnlyError))  # the driver takes the words off
+            or (word == "NOPERM" and isinstance(exc, NoPermissionError))
         ):
             down = EngineDown(message, reason=reason)
             break

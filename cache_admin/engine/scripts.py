@@ -1,10 +1,11 @@
-"""The Lua scripts, one file a verb. A script that writes gets _shared.lua's functions in front of its body."""
+"""The Lua scripts, one file a verb. Each that changes entries or indexes gets _shared.lua's functions in front of its body."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "lua"
+_SHARED = (_FOLDER / "_shared.lua").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,11 @@ class Script:
 
 def _load(name: str) -> Script:
     shebang, _, body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8").partition("\n")
-    shared = "" if "no-writes" in shebang else (_FOLDER / "_shared.lua").read_text(encoding="utf-8")
+    shared = "" if "no-writes" in shebang else _SHARED
     text = f"{shebang}\n{shared}{body}".encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-READ = _load("read")
 SET = _load("set")
 SET_MANY = _load("set_many")
 DELETE = _load("delete")
@@ -35,5 +35,10 @@ LIST = _load("list")
 COUNT = _load("count")
 TREE = _load("tree")
 PURGE = _load("purge")
+TALLY = _load("tally")
+STATS = _load("stats")
 
-ALL = (READ, SET, SET_MANY, DELETE, DELETE_MANY, EXPIRE, INCREMENT, FLUSH, LIST, COUNT, TREE, PURGE)
+SET_SHARED = 4
+"""How many of SET's keys are the project's; the others are entries."""
+
+ALL = (SET, SET_MANY, DELETE, DELETE_MANY, EXPIRE, INCREMENT, FLUSH, LIST, COUNT, TREE, PURGE, TALLY, STATS)

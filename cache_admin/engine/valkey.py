@@ -6,8 +6,9 @@ Source: architecture, "Valkey layout".
 """
 
 import asyncio
+import struct
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,28 +23,38 @@ from cache_admin.engine.contract import (
     Entry,
     EntryRow,
     ExpireResult,
+    FlushStep,
     Folder,
     Give,
     Level,
     NewEntry,
     Page,
     Removed,
+    ReplicaState,
     SetResult,
+    Stats,
 )
-from cache_admin.engine.link import Link
+from cache_admin.engine.nodes import Nodes
+from cache_admin.engine.replica import Replica, fields
+from cache_admin.engine.tally import Counts, Tally
 
 BIG_BYTES = 64 * 1024
 MANY_KEYS = 100
 ATOMIC_KEYS = 1000
 DELETE_CHUNK = 250
 FLUSH_STEP = 250
+FLUSH_STEP_MAX = 1000
 LIST_STEP = 1000
 LOOK_AT = 2000
 PURGE_STEP = 500
 COUNT_BUDGET_S = 0.05
 PREVIEW_BYTES = 200
-PREVIEW_FROM_BYTES = 1024 * 1024
 CLOSE_S = 5
+SECONDS_SHOWN = 60
+SECONDS_KEPT = 64
+
+# The head of an entry (lua/_shared.lua): layout, bytes of metadata, epoch, n, expiry; the last two have 48 bits.
+_HEAD = struct.Struct(">xHIHIHI")
 
 
 class _Names(NamedTuple):
@@ -54,27 +65,40 @@ class _Names(NamedTuple):
     exp: bytes
     rev: bytes
     epoch: bytes
+    stat: bytes
 
 
 @lru_cache(maxsize=4096)
 def _names(project: ProjectId) -> _Names:
     tag = b"{%d}:" % project
-    return _Names(tag + b"e:", tag + b"idx", tag + b"exp", tag + b"rev", tag + b"epoch")
+    return _Names(tag + b"v:", tag + b"idx", tag + b"exp", tag + b"rev", tag + b"epoch", tag + b"stat")
 
 
 class ValkeyCache(CacheEngine):
-    def __init__(self, url: str) -> None:
-        """url: redis://, rediss:// or unix://, database included."""
+    def __init__(
+        self, url: str, *, replica_url: str = "", counted: Callable[[ProjectId], None] | None = None
+    ) -> None:
+        """url: redis://, rediss:// or unix://, database included; may name several nodes of a cluster.
+
+        replica_url: of a server that replicates it and answers reads that a replica will do for; "" if none does.
+        counted: told of each project whose counters just changed, at most once a second.
+        """
         self._url = url
+        self._counted = counted
+        self._tally = Tally(self._add_to_stats)
+        self._replica_url = replica_url
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
-        self._point, self._bulk = Link(self._url), Link(self._url)
+        self._point, self._bulk = Nodes(self._url), Nodes(self._url)
         await self._point.open()
         await self._bulk.open()
+        self._replica = Replica(self._replica_url) if self._replica_url else None
+        if self._replica is not None:
+            await self._replica.open()
 
     async def check(self) -> None:
-        await self.now_ms()
+        await self._point.check()
 
     async def drain(self) -> None:
         """Nothing to do: callers wait for the store's replies only, and those come."""
@@ -84,24 +108,42 @@ class ValkeyCache(CacheEngine):
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_S)
             for task in late:
                 task.cancel()
+        await self._tally.close()
+        if self._replica is not None:
+            await self._replica.close()
         await self._point.close()
         await self._bulk.close()
 
-    async def get(self, project: ProjectId, key: str) -> Entry | None:
-        rows = await self._point.read(project, (_names(project).entry + key.encode(),))
-        return _entry(key, rows[0])
+    async def get(self, project: ProjectId, key: str, *, seen: str | None = None) -> Entry | None:
+        name = _names(project).entry + key.encode()
+        if seen is not None and self._replica is not None:
+            rows = await self._read_nearby(project, (name,), seen)
+        else:
+            rows = await self._point.read(project, (name,))
+        entry = _entry(key, rows[0])
+        self._tally.read(project, entry is not None, entry is None)
+        return entry
 
-    async def get_many(self, project: ProjectId, keys: Sequence[str]) -> list[Entry | None]:
+    async def get_many(
+        self, project: ProjectId, keys: Sequence[str], *, seen: str | None = None
+    ) -> list[Entry | None]:
         if not keys:
             return []
         prefix = _names(project).entry
-        link = self._point if len(keys) <= MANY_KEYS else self._bulk
-        rows = await link.read(project, [prefix + key.encode() for key in keys])
+        names = [prefix + key.encode() for key in keys]
+        if seen is not None and self._replica is not None:
+            rows = await self._read_nearby(project, names, seen)
+        else:
+            link = self._point if len(keys) <= MANY_KEYS else self._bulk
+            rows = await link.read(project, names)
+        misses = rows.count(None)
+        self._tally.read(project, len(rows) - misses, misses)
         return [_entry(key, row) for key, row in zip(keys, rows, strict=True)]
 
     async def has(self, project: ProjectId, key: str) -> bool:
-        found = await self._point.read(project, (_names(project).entry + key.encode(),), look_for=True)
-        return bool(found[0])
+        found = bool(await self._point.command("EXISTS", _names(project).entry + key.encode()))
+        self._tally.read(project, found, not found)
+        return found
 
     async def set(
         self,
@@ -124,9 +166,9 @@ class ValkeyCache(CacheEngine):
         )
         names, key = _names(project), entry.key.encode()
         link = self._point if len(entry.value) <= BIG_BYTES else self._bulk
-        reason, revision = await link.eval(
+        [(reason, revision)] = await link.eval(
             scripts.SET,
-            (names.entry + key, *names[1:]),
+            (*names[1:5], names.entry + key),
             key,
             entry.value,
             "keep" if keep_ttl else _ttl_ms(entry.ttl_s),
@@ -134,6 +176,8 @@ class ValkeyCache(CacheEngine):
             condition,
             if_revision or "",
         )
+        if not reason:
+            self._tally.wrote(project, 1, _size(entry))
         return SetResult(not reason, reason.decode() or None, revision.decode() or None)
 
     async def set_many(self, project: ProjectId, entries: Sequence[NewEntry]) -> str:
@@ -143,19 +187,21 @@ class ValkeyCache(CacheEngine):
         for key, entry in zip(keys, entries, strict=True):
             args += (key, entry.value, _ttl_ms(entry.ttl_s), entry.metadata or b"")
         revision = await self._bulk.eval(
-            scripts.SET_MANY, (*names[1:], *(names.entry + key for key in keys)), *args
+            scripts.SET_MANY, (*names[1:5], *(names.entry + key for key in keys)), *args
         )
+        self._tally.wrote(project, len(entries), sum(map(_size, entries)))
         return revision.decode()
 
     async def delete(self, project: ProjectId, key: str, *, if_revision: str | None = None) -> DeleteResult:
         names, name = _names(project), key.encode()
         reason, revision, removed = await self._point.eval(
             scripts.DELETE,
-            (names.entry + name, *names[1:]),
+            (names.entry + name, *names[1:5]),
             name,
             "" if if_revision is None else "revision",
             if_revision or "",
         )
+        self._tally.wrote(project, removed)
         return DeleteResult(not reason, bool(removed), reason.decode() or None, revision.decode() or None)
 
     async def delete_many(self, project: ProjectId, keys: Sequence[str]) -> Removed:
@@ -166,8 +212,9 @@ class ValkeyCache(CacheEngine):
     async def expire(self, project: ProjectId, key: str, ttl_s: int | None) -> ExpireResult:
         names, name = _names(project), key.encode()
         done, revision = await self._point.eval(
-            scripts.EXPIRE, (names.entry + name, *names[1:]), name, _ttl_ms(ttl_s)
+            scripts.EXPIRE, (names.entry + name, *names[1:5]), name, _ttl_ms(ttl_s)
         )
+        self._tally.wrote(project, done)
         return ExpireResult(bool(done), revision.decode())
 
     async def increment(
@@ -177,7 +224,7 @@ class ValkeyCache(CacheEngine):
         made = initial_value + amount
         reason, *answer = await self._point.eval(
             scripts.INCREMENT,
-            (names.entry + name, *names[1:]),
+            (names.entry + name, *names[1:5]),
             name,
             amount,
             made if limits.COUNTER_MIN <= made <= limits.COUNTER_MAX else "",
@@ -185,10 +232,29 @@ class ValkeyCache(CacheEngine):
         )
         if reason:
             return CounterResult(None, reason.decode(), None)
+        self._tally.wrote(project, 1, len(answer[0]))
         return CounterResult(answer[0], None, answer[1].decode())
 
     async def flush(self, project: ProjectId, prefix: str = "") -> Removed:
         return await self._to_its_end(self._flush(project, prefix))
+
+    async def flush_step(
+        self, project: ProjectId, prefix: str, *, up_to: int | None, after: str | None, limit: int
+    ) -> FlushStep:
+        names = _names(project)
+        low, high = _bounds(prefix)
+        removed, looked_at, last, n, revision = await self._bulk.eval(
+            scripts.FLUSH,
+            names[1:5],
+            names.entry,
+            low if after is None else b"(" + after.encode(),
+            high,
+            "" if up_to is None else up_to,
+            min(limit, FLUSH_STEP_MAX),
+        )
+        return FlushStep(
+            removed, looked_at, None if last is None else last.decode(), int(n), revision.decode()
+        )
 
     async def list(
         self,
@@ -207,10 +273,11 @@ class ValkeyCache(CacheEngine):
         rows: list[EntryRow] = []
         while True:
             wanted = min(LIST_STEP, limit - len(rows))
-            more, resume, *found = await self._bulk.eval(
+            more, resume, expired, *found = await self._bulk.eval(
                 scripts.LIST, names[1:3], names.entry, low, high, wanted, int(down), give.value,
-                PREVIEW_BYTES, PREVIEW_FROM_BYTES, LOOK_AT,
+                PREVIEW_BYTES, LOOK_AT,
             )  # fmt: skip
+            self._tally.expired(project, expired)
             rows += [_row(row) for row in found]
             if len(rows) == limit or not (more or resume):
                 return Page(tuple(rows), bool(more or resume))
@@ -222,9 +289,10 @@ class ValkeyCache(CacheEngine):
         deadline = time.monotonic() + COUNT_BUDGET_S
         while True:
             last = int(time.monotonic() >= deadline)
-            due, number = await self._bulk.eval(
+            due, expired, number = await self._bulk.eval(
                 scripts.COUNT, names[1:3], names.entry, *_bounds(prefix), PURGE_STEP, last
             )
+            self._tally.expired(project, expired)
             if number is not None:
                 return Count(number, exact=not due)
 
@@ -243,31 +311,63 @@ class ValkeyCache(CacheEngine):
         deadline = time.monotonic() + COUNT_BUDGET_S
         while True:
             last = int(time.monotonic() >= deadline)
-            due, total, more, *rows = await self._bulk.eval(
+            due, expired, total, more, *rows = await self._bulk.eval(
                 scripts.TREE, names[1:3], names.entry, low, page_low, high, len(prefix.encode()), limit,
                 PURGE_STEP, last,
             )  # fmt: skip
+            self._tally.expired(project, expired)
             if total is not None:
                 return _level(prefix, rows, Count(total, exact=not due), bool(more))
 
     async def purge(self, project: ProjectId, *, budget_s: float) -> bool:
         names = _names(project)
         deadline = time.monotonic() + budget_s
-        while await self._bulk.eval(scripts.PURGE, names[1:3], names.entry, PURGE_STEP):
-            if time.monotonic() >= deadline:
-                return False
-        return True
+        while True:
+            due, expired = await self._bulk.eval(scripts.PURGE, names[1:3], names.entry, PURGE_STEP)
+            self._tally.expired(project, expired)
+            if not due or time.monotonic() >= deadline:
+                return not due
+
+    async def stats(self, project: ProjectId) -> Stats:
+        await self._tally.send(project)
+        second, *fields = await self._point.eval(scripts.STATS, (_names(project).stat,))
+        return _stats(int(second), dict(zip(fields[::2], fields[1::2], strict=True)))
 
     async def now_ms(self) -> int:
         seconds, micros = await self._point.command("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
+    async def replica_state(self) -> ReplicaState | None:
+        if self._replica is None:
+            return None
+        said = fields(await self._point.command("INFO", "replication"))
+        offset = said.get("master_repl_offset")
+        return await self._replica.state(None if offset is None else int(offset))
+
+    async def _read_nearby(
+        self, project: ProjectId, names: Sequence[bytes], seen: str
+    ) -> Sequence[bytes | None]:
+        """What the replica has, if that will do for who has seen this revision, else what the primary has."""
+        assert self._replica is not None
+        bulk = len(names) > MANY_KEYS
+        _, _, _, rev, epoch = _names(project)[:5]
+        rows = await self._replica.read(project, names, rev=rev, epoch=epoch, seen=seen, bulk=bulk)
+        if rows is None:
+            rows = await (self._bulk if bulk else self._point).read(project, names)
+        return rows
+
+    async def _add_to_stats(self, project: ProjectId, counts: Counts) -> None:
+        await self._point.eval(scripts.TALLY, (_names(project).stat,), *counts)
+        if self._counted is not None:
+            self._counted(project)
+
     async def _delete_at_once(self, project: ProjectId, keys: Sequence[str]) -> Removed:
         names = _names(project)
         wanted = [key.encode() for key in keys]
         number, revision = await self._bulk.eval(
-            scripts.DELETE_MANY, (*names[1:], *(names.entry + key for key in wanted)), *wanted
+            scripts.DELETE_MANY, (*names[1:5], *(names.entry + key for key in wanted)), *wanted
         )
+        self._tally.wrote(project, number)
         return Removed(number, revision.decode())
 
     async def _delete_in_chunks(self, project: ProjectId, keys: Sequence[str]) -> Removed:
@@ -278,18 +378,12 @@ class ValkeyCache(CacheEngine):
         return Removed(number, revision)
 
     async def _flush(self, project: ProjectId, prefix: str) -> Removed:
-        names = _names(project)
-        low, high = _bounds(prefix)
-        up_to = int(await self._bulk.command("GET", names.rev) or 0)
-        number = 0
+        number, up_to, after = 0, None, None
         while True:
-            removed, last, revision = await self._bulk.eval(
-                scripts.FLUSH, names[1:], names.entry, low, high, up_to, FLUSH_STEP
-            )
-            number += removed
-            if last is None:
-                return Removed(number, revision.decode())
-            low = b"(" + last
+            step = await self.flush_step(project, prefix, up_to=up_to, after=after, limit=FLUSH_STEP)
+            number, up_to, after = number + step.removed, step.up_to, step.last
+            if after is None:
+                return Removed(number, step.revision)
 
     async def _to_its_end[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Run it as a task of its own, which goes on when the caller is cancelled."""
@@ -316,27 +410,54 @@ def _ttl_ms(ttl_s: int | None) -> int | str:
     return "" if ttl_s is None else ttl_s * 1000
 
 
-def _entry(key: str, row: list[Any]) -> Entry | None:
-    value, metadata, expires_at_ms, revision = row
-    if value is None:
+def _entry(key: str, text: bytes | None) -> Entry | None:
+    if text is None:
         return None
+    metadata_bytes, epoch, n_high, n_low, at_high, at_low = _HEAD.unpack_from(text)
+    value_at = _HEAD.size + metadata_bytes
     return Entry(
-        key, value, metadata, None if expires_at_ms is None else int(expires_at_ms), revision.decode()
+        key,
+        text[value_at:],
+        text[_HEAD.size : value_at] or None,
+        (at_high << 32 | at_low) or None,
+        f"{epoch:08x}.{n_high << 32 | n_low}",
+    )
+
+
+def _size(entry: NewEntry) -> int:
+    return len(entry.value) + len(entry.metadata or b"")
+
+
+def _stats(second: int, fields: dict[bytes, bytes]) -> Stats:
+    """second: the one that is now, and not over yet. fields: as lua/tally.lua writes them."""
+    lately = []
+    for at in range(second - SECONDS_SHOWN, second):
+        held, *counts = map(int, fields.get(b"%d" % (at % SECONDS_KEPT), b"0 0 0 0").split())
+        lately.append(counts if held == at else [0, 0, 0])
+    return Stats(
+        hits=int(fields.get(b"hits", 0)),
+        misses=int(fields.get(b"misses", 0)),
+        writes=int(fields.get(b"writes", 0)),
+        bytes_written=int(fields.get(b"bytes_written", 0)),
+        expired=int(fields.get(b"expired", 0)),
+        a_second=tuple(map(sum, lately)),
+        recent_hits=sum(hits for hits, _, _ in lately),
+        recent_misses=sum(misses for _, misses, _ in lately),
     )
 
 
 def _row(row: Any) -> EntryRow:
     if isinstance(row, bytes):
         return EntryRow(row.decode())
-    key, metadata, expires_at_ms, revision, *more = row
+    key, metadata, at_ms, revision, *more = row
     preview, value_bytes = more or (b"", 0)
     return EntryRow(
         key.decode(),
-        metadata,
-        None if expires_at_ms is None else int(expires_at_ms),
+        metadata or None,
+        int(at_ms) or None,
         revision.decode(),
         preview,
-        value_bytes + len(metadata or b""),
+        value_bytes + len(metadata),
     )
 
 

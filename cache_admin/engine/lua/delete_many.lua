@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Removes several entries, all in one instant.
--- KEYS: idx, exp, rev, epoch, then one entry hash per key.
+-- KEYS: idx, exp, rev, epoch, then one entry per key.
 -- ARGV: epoch, then the keys.
 -- Reply: {how many were there, project's revision}.
 -- Guard: none; removing what is absent is no fault.
@@ -11,4 +11,4 @@ for i = 5, #KEYS do
 end
 local removed = remove(KEYS[1], KEYS[2], keys, entries)
 if removed == 0 then return {0, revision(KEYS[3], KEYS[4], ARGV[1])} end
-return {removed, revise(KEYS[3], KEYS[4], ARGV[1])}
+return {removed, told(revise(KEYS[3], KEYS[4], ARGV[1]))}

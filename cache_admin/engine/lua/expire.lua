@@ -8,15 +8,13 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, revision(KEYS[4], KEYS[5], ARGV[1])}
 end
 local rev = revise(KEYS[4], KEYS[5], ARGV[1])
-redis.call('HSET', KEYS[1], 'r', rev)
-if ARGV[3] == '' then
+local at = ARGV[3] == '' and 0 or now_ms() + tonumber(ARGV[3])
+redis.call('SETRANGE', KEYS[1], STAMP_AT, struct.pack(STAMP, rev.epoch, rev.n, at))
+if at == 0 then
   redis.call('PERSIST', KEYS[1])
-  redis.call('HDEL', KEYS[1], 'x')
   redis.call('ZREM', KEYS[3], ARGV[2])
 else
-  local at = ms(now_ms() + tonumber(ARGV[3]))
-  redis.call('HSET', KEYS[1], 'x', at)
-  redis.call('PEXPIREAT', KEYS[1], at)
-  redis.call('ZADD', KEYS[3], at, ARGV[2])
+  redis.call('PEXPIREAT', KEYS[1], ms(at))
+  redis.call('ZADD', KEYS[3], ms(at), ARGV[2])
 end
-return {1, rev}
+return {1, told(rev)}

@@ -2,14 +2,14 @@
 -- One step of a listing, in byte order of the keys.
 -- KEYS: idx, exp. The entries come from the index; they share the hash tag.
 -- ARGV: epoch (unused), entry prefix, low and high lexicographic bound, how many live keys, '1' to go downwards, what to give per key ('keys', 'metadata', 'preview'), preview's bytes,
---       largest value to cut a preview from, how many keys to look at.
--- Reply: {more live keys follow (1 or 0), key to resume after or nil when the range is done or full, row, …};
--- row is the key alone, or {key, metadata, expires_at_ms, revision[, preview, bytes of the value]}.
+--       how many keys to look at.
+-- Reply: {more live keys follow (1 or 0), key to resume after or nil when the range is done or full, expired keys removed, row, …};
+-- row is the key alone, or {key, metadata or '', expires_at_ms or 0, revision[, preview, bytes of the value]}.
 -- Guard: a key whose entry is gone leaves the indexes and is not listed.
 local prefix, low, high = ARGV[2], ARGV[3], ARGV[4]
 local limit, down, give = tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7]
-local preview_bytes, preview_from, to_look_at = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local out, rows = {0, false}, 0 -- the two heads of the reply, then its rows
+local preview_bytes, to_look_at = tonumber(ARGV[8]), tonumber(ARGV[9])
+local out, rows = {0, false, 0}, 0 -- the three heads of the reply, then its rows
 
 local function all_live(keys)
   local entries = {}
@@ -24,13 +24,14 @@ local function row_of(key, live)
   if give == 'keys' then
     return (live or redis.call('EXISTS', e) == 1) and key
   end
-  local mxr = redis.call('HMGET', e, 'm', 'x', 'r')
-  if not mxr[3] then return false end
-  local row = {key, mxr[1], mxr[2], mxr[3]}
+  local head = head_of(e)
+  if not head then return false end
+  local value_at = HEAD_BYTES + head.metadata_bytes
+  local metadata = head.metadata_bytes == 0 and '' or redis.call('GETRANGE', e, HEAD_BYTES, value_at - 1)
+  local row = {key, metadata, ms(head.at), head.revision}
   if give == 'preview' then
-    local size = redis.call('HSTRLEN', e, 'v')
-    row[5] = size <= preview_from and string.sub(redis.call('HGET', e, 'v'), 1, preview_bytes) or ''
-    row[6] = size
+    row[5] = redis.call('GETRANGE', e, value_at, value_at + preview_bytes - 1)
+    row[6] = redis.call('STRLEN', e) - value_at
   end
   return row
 end
@@ -48,13 +49,13 @@ while to_look_at > 0 do
     local row = row_of(key, live)
     if not row then
       redis.call('ZREM', KEYS[1], key)
-      redis.call('ZREM', KEYS[2], key)
+      out[3] = out[3] + redis.call('ZREM', KEYS[2], key)
     elseif rows == limit then
       out[1] = 1
       return out
     else
       rows = rows + 1
-      out[rows + 2] = row
+      out[rows + 3] = row
     end
   end
   if #keys < want then return out end

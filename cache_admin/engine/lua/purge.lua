@@ -2,6 +2,7 @@
 -- One step of removing expired keys from the indexes.
 -- KEYS: idx, exp. Expired entries come from the index; they share the hash tag.
 -- ARGV: epoch (unused), entry prefix, how many.
--- Reply: 1 when more are due, else 0.
+-- Reply: {1 when more are due, else 0; how many were removed}.
 -- Guard: only what the engine's own clock says is over.
-return purge(KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[3])) and 1 or 0
+local due, expired = purge(KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[3]))
+return {due and 1 or 0, expired}

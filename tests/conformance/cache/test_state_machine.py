@@ -3,16 +3,14 @@
 import asyncio
 import itertools
 
-import redis.asyncio
-from django.conf import settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from cache_admin.engine.contract import Give, NewEntry
 from cache_admin.engine.valkey import ValkeyCache
-from tests.conformance.cache.conftest import new_project, pass_time
+from tests.conformance.cache.conftest import Server, new_project, pass_time, until_it_answers
 from tests.conformance.cache.model import Model
 
 # Neighbours in byte order of ':', prefixes of each other, and what breaks naive bounds: NUL, two to four byte UTF-8.
@@ -49,8 +47,9 @@ new_entries = st.builds(NewEntry, keys, values, ttls, metadata)
 
 
 class CacheHistory(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, server: Server) -> None:
         super().__init__()
+        self.server = server
         self.runner = asyncio.Runner()
         self.model = Model()
         self.project = new_project()
@@ -59,9 +58,10 @@ class CacheHistory(RuleBasedStateMachine):
         self.last_n = 0
 
     async def open(self) -> None:
-        self.engine = ValkeyCache(settings.VALKEY_URL)
+        self.engine = ValkeyCache(self.server.url)
         await self.engine.open()
-        self.store = redis.asyncio.from_url(settings.VALKEY_URL)
+        await until_it_answers(self.engine)
+        self.store = self.server.client(self.project)
 
     async def close(self) -> None:
         await self.engine.close()
@@ -217,10 +217,13 @@ class CacheHistory(RuleBasedStateMachine):
                     assert before - 60_000 < entry.expires_at_ms - held.ttl_s * 1000 <= before + 1000
 
 
-CacheHistory.TestCase.settings = hypothesis_settings(
-    max_examples=120,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestCacheHistory = CacheHistory.TestCase
+def test_every_history_is_the_models(server: Server):
+    run_state_machine_as_test(
+        lambda: CacheHistory(server),
+        settings=hypothesis_settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

@@ -67,10 +67,10 @@ async def test_a_ttl_is_counted_on_the_engines_clock(engine, project):
 
 async def test_the_store_itself_drops_an_entry_at_its_time(engine, project, store):
     await engine.set(project, NewEntry("k", b"1", ttl_s=60))
-    native = await store.pexpiretime(f"{{{project}}}:e:k")
+    native = await store.pexpiretime(f"{{{project}}}:v:k")
     assert native == (await engine.get(project, "k")).expires_at_ms
     await engine.expire(project, "k", None)
-    assert await store.pexpiretime(f"{{{project}}}:e:k") == -1
+    assert await store.pexpiretime(f"{{{project}}}:v:k") == -1
 
 
 async def test_an_expired_entry_is_absent_for_every_verb(engine, project, let_expire):
@@ -110,7 +110,7 @@ async def test_count_after_a_flood_of_expiries_is_exact_or_says_that_it_is_not(e
     await engine.set(project, NewEntry("stays", b"1"))
     await let_expire(project, *(f"k{i}" for i in range(5000)))
     count = await engine.count(project)
-    assert count.number == 1 if count.exact else count.number > 1
+    assert count.number == 1 if count.exact else count.number >= 1
     while not await engine.purge(project, budget_s=1):
         pass
     count = await engine.count(project)
@@ -140,7 +140,7 @@ async def test_a_preview_is_cut_and_sizes_are_told(engine, project):
     await engine.set(project, NewEntry("large", b'"' + b"x" * 2_000_000 + b'"'))
     rows = (await engine.list(project, limit=2, give=Give.PREVIEW)).rows
     assert (rows[0].preview, rows[0].size_bytes) == (b'"' + b"x" * 199, 1009)
-    assert (rows[1].preview, rows[1].size_bytes) == (b"", 2_000_002)
+    assert (rows[1].preview, rows[1].size_bytes) == (b'"' + b"x" * 199, 2_000_002)
 
 
 async def test_large_values_pass_whole(engine, project):
@@ -175,7 +175,7 @@ async def test_flush_runs_to_its_end_when_the_caller_leaves(engine, project):
     flush.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flush
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await engine.count(project)).number:
             pass
 
@@ -228,3 +228,105 @@ async def test_a_prefix_reaches_to_the_last_character_of_unicode(engine, project
     rows = (await engine.list(project, prefix="a:", limit=9, give=Give.KEYS)).rows
     assert [row.key for row in rows] == ["a:", "a:\U0010ffff"]
     assert (await engine.flush(project, "a:")).number == 2
+
+
+async def test_counters_tell_what_was_done(engine, project, let_expire):
+    await engine.set(project, NewEntry("a", b"12345", metadata=b'{"m":1}'))
+    await engine.set(project, NewEntry("a", b"1"), if_absent=True)
+    await engine.set_many(project, [NewEntry("b", b"1", 60), NewEntry("c", b"22", 60)])
+    await engine.increment(project, "n", 41)
+    await engine.expire(project, "a", 60)
+    await engine.expire(project, "none", 60)
+    await engine.get(project, "a")
+    await engine.get_many(project, ["a", "b", "none"])
+    await engine.has(project, "none")
+    await engine.delete(project, "a")
+    await engine.delete(project, "a")
+    await engine.delete_many(project, ["n", "none"])
+    await let_expire(project, "b", "c")
+    await engine.purge(project, budget_s=1)
+    stats = await engine.stats(project)
+    assert (stats.hits, stats.misses, stats.writes, stats.bytes_written, stats.expired) == (3, 2, 7, 17, 2)
+    assert len(stats.a_second) == 60
+    async with asyncio.timeout(10):  # the second in which it happened is told once it is over
+        while sum((stats := await engine.stats(project)).a_second) < 12:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (stats.recent_hits, stats.recent_misses) == (3, 2)
+
+
+async def test_a_listing_heals_what_somebody_deleted_by_hand(engine, project, store):
+    await engine.set_many(project, [NewEntry(f"k{i}", b"1", 60 if i % 2 else None) for i in range(10)])
+    for i in (2, 3):
+        await store.delete(f"{{{project}}}:v:k{i}")
+    rows = (await engine.list(project, limit=10, give=Give.PREVIEW)).rows
+    assert len(rows) == 8
+    assert (await engine.count(project)).number == 8
+    await store.delete(f"{{{project}}}:v:k4")
+    assert not (await engine.delete(project, "k4")).removed
+    await store.delete(f"{{{project}}}:v:k5")
+    assert (await engine.flush(project)).number == 6
+    assert (await engine.count(project)).number == 0
+    assert await store.zcard(f"{{{project}}}:exp") == 0
+
+
+async def test_a_written_over_entry_that_was_lost_is_counted_once(engine, project, store):
+    await engine.set(project, NewEntry("k", b"1", 60))
+    await store.delete(f"{{{project}}}:v:k")
+    await engine.set(project, NewEntry("k", b"2"))
+    assert (await engine.count(project)).number == 1
+    assert await store.zcard(f"{{{project}}}:exp") == 0
+
+
+@pytest.mark.parametrize(
+    ("stored", "amount", "after"),
+    [
+        (b"-0", 0, b"0"), (b"0", -1, b"-1"), (b"-1", 1, b"0"), (b"1", -2, b"-1"), (b"-5", 7, b"2"),
+        (b"999999999", 1, b"1000000000"), (b"1000000000", -1, b"999999999"), (b"-1000000000", 1, b"-999999999"),
+        (b"1000000005", -1000000007, b"-2"), (b"-1000000005", 1000000007, b"2"),
+        (b"9007199254740993", 2, b"9007199254740995"),
+        (b"9223372036854775806", 1, b"9223372036854775807"),
+        (b"-9223372036854775807", -1, b"-9223372036854775808"),
+        (b"9223372036854775807", -(2**63), b"-1"), (b"-9223372036854775808", 2**63 - 1, b"-1"),
+        (b"9223372036854775807", 1, "counter_overflow"), (b"-9223372036854775808", -1, "counter_overflow"),
+        (b"9223372036854775808", 0, "not_an_integer"), (b"-9223372036854775809", 1, "not_an_integer"),
+        (b"12345678901234567890123", 1, "not_an_integer"), (b"1.0", 1, "not_an_integer"),
+        (b"1e3", 1, "not_an_integer"), (b'"1"', 1, "not_an_integer"), (b"null", 1, "not_an_integer"),
+    ],
+)  # fmt: skip
+async def test_increments_are_exact_to_the_ends_of_int64(engine, project, stored, amount, after):
+    await engine.set(project, NewEntry("n", stored, 60, b'{"m":1}'))
+    before = await engine.get(project, "n")
+    result = await engine.increment(project, "n", amount, ttl_s=5)
+    entry = await engine.get(project, "n")
+    assert (result.value or result.reason) == after
+    assert entry.value == (stored if result.reason else after)
+    assert (entry.metadata, entry.expires_at_ms) == (before.metadata, before.expires_at_ms)
+    assert (entry.revision == before.revision) == (result.reason is not None)
+
+
+async def test_metadata_of_four_kib_stays_through_every_verb(engine, project):
+    large = b'{"m":"' + b"x" * 4088 + b'"}'
+    await engine.set(project, NewEntry("k", b"7", metadata=large))
+    await engine.expire(project, "k", 60)
+    await engine.increment(project, "k", 1)
+    await engine.set(project, NewEntry("k", b"9"), keep_ttl=True)
+    entry = await engine.get(project, "k")
+    assert (entry.value, entry.metadata) == (b"9", large)
+    assert entry.expires_at_ms is not None
+    row = (await engine.list(project, limit=1, give=Give.PREVIEW)).rows[0]
+    assert (row.preview, row.metadata, row.size_bytes) == (b"9", large, 4097)
+    await engine.set(project, NewEntry("k", b"10", metadata=b"{}"))
+    assert (await engine.get(project, "k")).metadata is None
+
+
+async def test_flush_in_steps_goes_on_where_it_was_and_spares_what_is_newer(engine, project):
+    await engine.set_many(project, [NewEntry(f"a:{i}", b"1") for i in range(10)])
+    await engine.set(project, NewEntry("b", b"1"))
+    first = await engine.flush_step(project, "a:", up_to=None, after=None, limit=4)
+    assert (first.removed, first.looked_at, first.last) == (4, 4, "a:3")
+    await engine.set(project, NewEntry("a:5", b"2"))
+    again = await engine.flush_step(project, "a:", up_to=first.up_to, after=None, limit=4)
+    assert (again.removed, again.last) == (3, "a:7")
+    last = await engine.flush_step(project, "a:", up_to=first.up_to, after=again.last, limit=4)
+    assert (last.removed, last.looked_at, last.last) == (2, 2, None)
+    assert [row.key for row in (await engine.list(project, limit=9, give=Give.KEYS)).rows] == ["a:5", "b"]
