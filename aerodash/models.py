@@ -1,5 +1,6 @@
 """Projects, people, keys and the audit log: what both planes share."""
 
+import uuid_utils.compat
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
@@ -56,6 +57,13 @@ class Member(models.Model):
 class ApiKey(models.Model):
     """What a program shows instead of a password. Only a digest is kept; the text is shown once."""
 
+    class Compat(models.TextChoices):
+        """Whether replies bend to generated clients (wire contract, section 8)."""
+
+        AUTO = "auto", "by the client's User-Agent"
+        ON = "on", "always"
+        OFF = "off", "never"
+
     project = models.ForeignKey(Project, models.CASCADE)
     name = models.CharField(max_length=120)
     digest = models.CharField(max_length=64, unique=True)
@@ -63,6 +71,12 @@ class ApiKey(models.Model):
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    compat = models.CharField(
+        max_length=8,
+        choices=Compat,
+        default=Compat.AUTO,
+        help_text="Whether replies bend to the types of generated clients.",
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -115,3 +129,58 @@ class KeeperLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.holder} (fence {self.fence})"
+
+
+class Operation(models.Model):
+    """One piece of long work: what was asked for, by whom, and how far the keeper is with it.
+
+    params, cursor and result are JSON text, not JSON columns: a cache key may hold NUL, which PostgreSQL's JSON does not.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    OPEN = (State.WAITING, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7)
+    project = models.ForeignKey(Project, models.CASCADE)
+    kind = models.CharField(max_length=64)
+    params = models.TextField(default="{}")
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    turn = models.IntegerField(
+        default=0, help_text="Rises each time a keeper takes it up; it fences the others."
+    )
+    cursor = models.TextField(blank=True, help_text="Where it stands; empty at the start.")
+    result = models.TextField(default="{}")
+    total = models.BigIntegerField()
+    total_is_exact = models.BooleanField()
+    done = models.BigIntegerField(default=0)
+    skipped = models.BigIntegerField(default=0, help_text="Looked at and left as they are.")
+    done_is_exact = models.BooleanField(default=True)
+    error = models.TextField(blank=True, help_text="Why it failed, or what holds it up.")
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_label = models.CharField(max_length=160)
+    door = models.CharField(max_length=16)
+    request_id = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    written_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=160, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["project", "-id"], name="operation_project_newest"),
+            models.Index(
+                fields=["id"], name="operation_open", condition=models.Q(state__in=("waiting", "running"))
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}: {self.state}"

@@ -4,7 +4,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from aerodash import instants
 from aerodash.auth import Scope
-from aerodash.wire.operation import Call, operation
+from aerodash.errors import InvalidInput
+from aerodash.wire.operation import OPTIONS, Ask, Call, Rpc, operation
 from cache_admin import queries, services
 from cache_admin.schemas import (
     DeleteManyReply,
@@ -38,15 +39,47 @@ from cache_admin.schemas import (
 NULL = Raw(b"null")
 EXPIRATION_MAX = 2_147_483_647
 """Go clients read `expiration` as int32; later instants are in `expiresAt` alone."""
+RPC_KEYS_BYTES = 32 * 1024 * 1024
+"""Of the keys in one RPC result, which has no room to say that there are more."""
 
 
-@operation("/cache/get", request=GetRequest, reply=GetReply, scope=Scope.CACHE_READ)
+async def _value(reply: GetReply, ask: Ask) -> Raw:
+    return reply.value
+
+
+async def _results(reply: GetManyReply, ask: Ask) -> list[GetManyItem]:
+    return reply.results
+
+
+async def _all_keys(reply: KeysReply, ask: Ask) -> list[str]:
+    keys, size = list[str](), 0
+    while True:
+        keys += reply.keys
+        size += sum(map(len, reply.keys))
+        if reply.cursor is UNSET:
+            return keys
+        if size > RPC_KEYS_BYTES:
+            raise InvalidInput(
+                f"The keys are over {RPC_KEYS_BYTES} bytes: ask for a longer prefix, or page through cache.list.",
+                reason="reply_too_large", field="prefix", limit=RPC_KEYS_BYTES,
+            )  # fmt: skip
+        reply = await ask(cursor=reply.cursor)
+
+
+@operation(
+    "/cache/get",
+    request=GetRequest,
+    reply=GetReply,
+    scope=Scope.CACHE_READ,
+    rpc=Rpc(("key",), result=_value),
+)
 async def cache_get(call: Call, body: GetRequest) -> GetReply:
     """Read one entry.
 
-    A missing or expired key answers `value: null, exists: false`; a stored null answers `exists: true`.
+    A missing or expired key answers `value: null, exists: false`; a stored null answers `exists: true`. With `withTtl`
+    an entry that expires has `ttl` besides: the whole seconds left, begun ones included, by the engine's clock.
     """
-    entry = await queries.get(call.project, call.actor, key=body.key)
+    entry = await queries.get(call.project, call.actor, key=body.key, seen=call.seen_revision)
     if entry is None:
         return GetReply(value=NULL, exists=False)
     call.reply_revision = entry.revision
@@ -55,11 +88,18 @@ async def cache_get(call: Call, body: GetRequest) -> GetReply:
         exists=True,
         metadata=_raw_or_unset(entry.metadata),
         expiresAt=_instant(entry.expires_at_ms),
+        ttl=await _seconds_left(entry.expires_at_ms) if body.withTtl else UNSET,
         revision=entry.revision,
     )
 
 
-@operation("/cache/set", request=SetRequest, reply=SetReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/set",
+    request=SetRequest,
+    reply=SetReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("key", "value", "ttl")),
+)
 async def cache_set(call: Call, body: SetRequest) -> SetReply:
     """Write one entry.
 
@@ -88,7 +128,13 @@ async def cache_has(call: Call, body: HasRequest) -> HasReply:
     return HasReply(exists=await queries.has(call.project, call.actor, key=body.key))
 
 
-@operation("/cache/delete", request=DeleteRequest, reply=DeleteReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/delete",
+    request=DeleteRequest,
+    reply=DeleteReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("key",)),
+)
 async def cache_delete(call: Call, body: DeleteRequest) -> DeleteReply:
     """Remove one entry.
 
@@ -100,13 +146,19 @@ async def cache_delete(call: Call, body: DeleteRequest) -> DeleteReply:
     return DeleteReply(success=result.done, reason=result.reason or UNSET, revision=result.revision or UNSET)
 
 
-@operation("/cache/getMany", request=GetManyRequest, reply=GetManyReply, scope=Scope.CACHE_READ)
+@operation(
+    "/cache/getMany",
+    request=GetManyRequest,
+    reply=GetManyReply,
+    scope=Scope.CACHE_READ,
+    rpc=Rpc(("keys",), result=_results),
+)
 async def cache_get_many(call: Call, body: GetManyRequest) -> GetManyReply:
     """Read up to 1000 entries as of one instant.
 
     `results` has every key in request order, misses included; `values` has the same as an object.
     """
-    entries = await queries.get_many(call.project, call.actor, keys=body.keys)
+    entries = await queries.get_many(call.project, call.actor, keys=body.keys, seen=call.seen_revision)
     values = [NULL if entry is None else Raw(entry.value) for entry in entries]
     return GetManyReply(
         results=[
@@ -117,7 +169,13 @@ async def cache_get_many(call: Call, body: GetManyRequest) -> GetManyReply:
     )
 
 
-@operation("/cache/setMany", request=SetManyRequest, reply=SetManyReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/setMany",
+    request=SetManyRequest,
+    reply=SetManyReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("entries",)),
+)
 async def cache_set_many(call: Call, body: SetManyRequest) -> SetManyReply:
     """Write up to 1000 entries, all or none.
 
@@ -141,7 +199,13 @@ async def cache_set_many(call: Call, body: SetManyRequest) -> SetManyReply:
     return SetManyReply(success=True, count=len(entries))
 
 
-@operation("/cache/deleteMany", request=DeleteManyRequest, reply=DeleteManyReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/deleteMany",
+    request=DeleteManyRequest,
+    reply=DeleteManyReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("keys",)),
+)
 async def cache_delete_many(call: Call, body: DeleteManyRequest) -> DeleteManyReply:
     """Remove up to 10 000 entries; up to 1000 go in one instant.
 
@@ -152,7 +216,13 @@ async def cache_delete_many(call: Call, body: DeleteManyRequest) -> DeleteManyRe
     return DeleteManyReply(success=True, count=len(body.keys), deleted=removed.number)
 
 
-@operation("/cache/list", request=ListRequest, reply=ListReply, scope=Scope.CACHE_READ)
+@operation(
+    "/cache/list",
+    request=ListRequest,
+    reply=ListReply,
+    scope=Scope.CACHE_READ,
+    rpc=Rpc(("prefix", OPTIONS)),
+)
 async def cache_list(call: Call, body: ListRequest) -> ListReply:
     """List entries with expiry and metadata, in byte order of their keys.
 
@@ -177,7 +247,13 @@ async def cache_list(call: Call, body: ListRequest) -> ListReply:
     )
 
 
-@operation("/cache/keys", request=KeysRequest, reply=KeysReply, scope=Scope.CACHE_READ)
+@operation(
+    "/cache/keys",
+    request=KeysRequest,
+    reply=KeysReply,
+    scope=Scope.CACHE_READ,
+    rpc=Rpc(("prefix",), result=_all_keys),
+)
 async def cache_keys(call: Call, body: KeysRequest) -> KeysReply:
     """List keys, in byte order; `truncated` and `cursor` say that there are more."""
     page = await queries.list_keys(
@@ -188,18 +264,32 @@ async def cache_keys(call: Call, body: KeysRequest) -> KeysReply:
     )
 
 
-@operation("/cache/flush", request=FlushRequest, reply=FlushReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/flush",
+    request=FlushRequest,
+    reply=FlushReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("prefix",)),
+)
 async def cache_flush(call: Call, body: FlushRequest) -> FlushReply:
     """Remove every entry under a prefix, or without one the whole project's, flags too.
 
-    Answers when done, and finishes if the caller leaves. What is written after the call stays.
+    Answers when done, and finishes if the caller leaves. What is written after the call stays. More than 5000 entries
+    are removed by an operation, which can be looked at and stopped meanwhile (`success: false` then); if it does not
+    move for 15 s the answer is 503 with its `operationId`, and it goes on.
     """
     removed = await services.flush(call.project, call.actor, prefix=body.prefix)
     call.reply_revision = removed.revision
-    return FlushReply(success=True, deleted=removed.number)
+    return FlushReply(success=removed.done, deleted=removed.number)
 
 
-@operation("/cache/expire", request=ExpireRequest, reply=ExpireReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/expire",
+    request=ExpireRequest,
+    reply=ExpireReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("key", "ttl")),
+)
 async def cache_expire(call: Call, body: ExpireRequest) -> ExpireReply:
     """Change when one entry expires; null means never. A missing key answers `success: false`."""
     result = await services.expire(call.project, call.actor, key=body.key, ttl_s=body.ttl)
@@ -207,7 +297,13 @@ async def cache_expire(call: Call, body: ExpireRequest) -> ExpireReply:
     return ExpireReply(success=result.done)
 
 
-@operation("/cache/increment", request=IncrementRequest, reply=IncrementReply, scope=Scope.CACHE_WRITE)
+@operation(
+    "/cache/increment",
+    request=IncrementRequest,
+    reply=IncrementReply,
+    scope=Scope.CACHE_WRITE,
+    rpc=Rpc(("key", "amount", OPTIONS)),
+)
 async def cache_increment(call: Call, body: IncrementRequest) -> IncrementReply:
     """Add to a counter, atomically; it keeps its ttl.
 
@@ -237,6 +333,12 @@ def _raw_or_unset(text: bytes | None) -> Raw | UnsetType:
 
 def _instant(at_ms: int | None) -> str | UnsetType:
     return UNSET if at_ms is None else instants.text(at_ms)
+
+
+async def _seconds_left(at_ms: int | None) -> int | UnsetType:
+    if at_ms is None:
+        return UNSET
+    return max(1, -((await queries.now_ms() - at_ms) // 1000))
 
 
 def _unix_seconds(at_ms: int | None) -> int | UnsetType:

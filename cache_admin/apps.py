@@ -8,6 +8,13 @@ class CacheAdminConfig(AppConfig):
         from django.conf import settings
 
         from aerodash import engines
+        from aerodash.operations import kinds
+        from cache_admin import flushes
         from cache_admin.engine.valkey import ValkeyCache
+        from cache_admin.figures import tell
 
-        engines.register("cache", lambda: ValkeyCache(settings.VALKEY_URL))
+        kinds.register(flushes.OPERATION)
+        engines.register(
+            "cache",
+            lambda: ValkeyCache(settings.VALKEY_URL, replica_url=settings.VALKEY_REPLICA_URL, counted=tell),
+        )

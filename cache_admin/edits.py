@@ -11,9 +11,11 @@ from aerodash import audit
 from aerodash.audit import Change
 from aerodash.auth import Actor, Scope
 from aerodash.ids import ProjectId
-from cache_admin import queries, services
+from aerodash.operations.record import Operation
+from cache_admin import flushes, queries, services
 from cache_admin.engine.contract import DeleteResult, Entry, SetResult
 from cache_admin.flags.reason import check_reason
+from cache_admin.flushes import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,14 @@ class Save:
 
     done: bool
     current: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How many entries went at once, or the operation that removes them."""
+
+    number: int
+    operation: Operation | None = None
 
 
 async def last_edit(project: ProjectId, actor: Actor, *, key: str) -> Change | None:
@@ -91,6 +101,20 @@ async def delete(
             project, actor, verb="entry.delete", target=key, before=before and before.value, reason=reason
         )
     return result
+
+
+async def delete_prefix(project: ProjectId, actor: Actor, *, wanted: Range, reason: str = "") -> Deleted:
+    """Remove the entries of a range: a few at once, many by an operation, which is returned and goes on by itself."""
+    actor.require(Scope.CACHE_WRITE)
+    if flushes.holds_flags(wanted.prefix):
+        await check_reason(project, key=flushes.FLAG_PREFIX, reason=reason)
+    if not wanted.is_small:
+        return Deleted(0, await flushes.start(project, actor, wanted=wanted, reason=reason))
+    removed = await flushes.remove(project, actor, wanted=wanted)
+    await audit.record(
+        project, actor, verb=flushes.KIND, target=wanted.prefix, after=f"{removed.number} removed", reason=reason
+    )  # fmt: skip
+    return Deleted(removed.number)
 
 
 async def _replace(

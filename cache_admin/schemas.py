@@ -12,13 +12,23 @@ type Keys = Annotated[list[str], Meta(description="Keys of 1 to 1024 bytes of UT
 type Prefix = Annotated[str, Meta(description="Only keys that begin with it.")]
 type Cursor = Annotated[str, Meta(description="Opaque; from the page before.")]
 type Ttl = Annotated[int, Meta(ge=1, le=limits.TTL_MAX_S, description="Whole seconds.")]
+type Metadata = Annotated[
+    Raw, Meta(description="An object, at most 4 KiB of JSON.", extra_json_schema={"type": "object"})
+]
+type Instant = Annotated[
+    str,
+    Meta(description="RFC 3339, UTC, with milliseconds.", extra_json_schema={"format": "date-time"}),
+]
 type Revision = Annotated[str, Meta(description="Opaque; changes with every write.")]
 
 
 class GetRequest(Request):
-    """Which entry to read."""
+    """Which entry to read, and whether to say how long it stays."""
+
+    aliases: ClassVar[dict[str, tuple[str, ...]]] = {"withTtl": ("with_ttl",)}
 
     key: Key
+    withTtl: bool | None = None
 
 
 class GetReply(Reply):
@@ -26,21 +36,31 @@ class GetReply(Reply):
 
     value: Raw
     exists: bool
-    metadata: Raw | UnsetType = UNSET
-    expiresAt: str | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    expiresAt: Instant | UnsetType = UNSET
+    ttl: (
+        Annotated[int, Meta(description="Whole seconds left, if asked for; none if it never expires.")]
+        | UnsetType
+    ) = UNSET
     revision: Revision | UnsetType = UNSET
 
 
 class SetRequest(Request):
     """One entry to write, under at most one condition."""
 
-    aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
+    aliases: ClassVar[dict[str, tuple[str, ...]]] = {
+        "ttl": ("expirationTtl",),
+        "ifRevision": ("if_revision",),
+        "ifAbsent": ("if_absent",),
+        "ifPresent": ("if_present",),
+    }
     nullable: ClassVar[frozenset[str]] = frozenset({"value"})
+    options: ClassVar[dict[str, bool]] = {"ttl": False}
 
     key: Key
     value: Raw
     ttl: Ttl | None = None
-    metadata: Raw | None = None
+    metadata: Metadata | None = None
     ifRevision: Revision | None = None
     ifAbsent: bool | None = None
     ifPresent: bool | None = None
@@ -68,6 +88,8 @@ class HasReply(Reply):
 
 class DeleteRequest(Request):
     """Which entry to remove, at which revision if that matters."""
+
+    aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ifRevision": ("if_revision",)}
 
     key: Key
     ifRevision: Revision | None = None
@@ -111,7 +133,7 @@ class SetManyEntry(Request):
     key: Key
     value: Raw
     ttl: Ttl | None = None
-    metadata: Raw | None = None
+    metadata: Metadata | None = None
 
 
 class SetManyRequest(Request):
@@ -121,10 +143,11 @@ class SetManyRequest(Request):
     """
 
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
+    options: ClassVar[dict[str, bool]] = {"ttl": False}
 
     entries: Annotated[list[SetManyEntry], Meta(max_length=limits.SET_MANY_ENTRIES)] | dict[str, Raw]
     ttl: Ttl | None = None
-    metadata: Raw | None = None
+    metadata: Metadata | None = None
 
 
 class SetManyReply(Reply):
@@ -151,6 +174,8 @@ class DeleteManyReply(Reply):
 class ListRequest(Request):
     """Which page of which entries."""
 
+    options: ClassVar[dict[str, bool]] = {"prefix": False}
+
     prefix: Prefix | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.LIST_KEYS)] = 100
     cursor: Cursor | None = None
@@ -162,8 +187,8 @@ class ListItem(Reply):
     key: str
     name: str
     expiration: int | UnsetType = UNSET
-    metadata: Raw | UnsetType = UNSET
-    expiresAt: str | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    expiresAt: Instant | UnsetType = UNSET
 
 
 class ListReply(Reply):
@@ -176,6 +201,8 @@ class ListReply(Reply):
 
 class KeysRequest(Request):
     """Which page of which keys."""
+
+    options: ClassVar[dict[str, bool]] = {"prefix": False}
 
     prefix: Prefix | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.KEYS_KEYS)] = limits.KEYS_KEYS
@@ -193,6 +220,8 @@ class KeysReply(Reply):
 class FlushRequest(Request):
     """What to remove; without a prefix all that the project has."""
 
+    options: ClassVar[dict[str, bool]] = {"prefix": True}
+
     prefix: Prefix | None = None
 
 
@@ -208,6 +237,7 @@ class ExpireRequest(Request):
 
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"ttl": ("expirationTtl",)}
     nullable: ClassVar[frozenset[str]] = frozenset({"ttl"})
+    options: ClassVar[dict[str, bool]] = {"ttl": False}
 
     key: Key
     ttl: Ttl | None
@@ -226,6 +256,7 @@ class IncrementRequest(Request):
         "ttl": ("expirationTtl",),
         "initialValue": ("initial_value",),
     }
+    options: ClassVar[dict[str, bool]] = {"ttl": False}
 
     key: Key
     amount: int = 1

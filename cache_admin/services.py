@@ -1,6 +1,5 @@
 """The verbs that change the cache. Each asks for the right `cache:write` and tells the live pages what changed."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +9,12 @@ from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
+from cache_admin import flushes
 from cache_admin.bounds import (
     JsonText,
     check_counter,
     check_key,
     check_keys,
-    check_prefix,
     check_ttl,
     metadata_text,
     value_text,
@@ -28,8 +27,8 @@ from cache_admin.engine.contract import (
     Removed,
     SetResult,
 )
+from cache_admin.flushes import FLAG_PREFIX, Flushed
 
-FLAG_PREFIX = "flag:"
 IDS_TOLD = 100
 
 
@@ -179,25 +178,17 @@ async def increment(
 
 
 @engines.on_engine_loop
-async def flush(project: ProjectId, actor: Actor, *, prefix: str | None = None) -> Removed:
-    """Remove every entry under the prefix (None: all of the project's, flags too).
+async def flush(project: ProjectId, actor: Actor, *, prefix: str | None = None) -> Flushed:
+    """Remove every entry under the prefix (None: all of the project's, flags too), and answer when they are gone.
 
-    What is written after the call stays. Runs to its end even if the caller leaves.
+    What is written after the call stays. Runs to its end even if the caller leaves. Up to 5000 entries are removed
+    here; more by an operation of the keeper, whose steps leave room for other callers, and which people can watch and
+    stop. Raises InvalidInput, NotAllowed, EngineDown; of an operation that does not move, with its id.
     """
-    actor.require(Scope.CACHE_WRITE)
-    prefix = prefix or ""
-    check_prefix(prefix)
-
-    def tell(work: asyncio.Future[Removed]) -> None:
-        if work.cancelled() or work.exception() or not work.result().number:
-            return
-        publish(project, topics.CACHE)
-        if prefix.startswith(FLAG_PREFIX) or FLAG_PREFIX.startswith(prefix):
-            publish(project, topics.FLAGS)
-
-    work = asyncio.ensure_future(_engine().flush(project, prefix))
-    work.add_done_callback(tell)  # also when the caller has left
-    return await asyncio.shield(work)
+    wanted = await flushes.measure(project, actor, prefix=prefix or "")
+    if wanted.is_small:
+        return await flushes.remove(project, actor, wanted=wanted)
+    return await flushes.ended(project, await flushes.start(project, actor, wanted=wanted))
 
 
 _COUNTER_REFUSALS = {

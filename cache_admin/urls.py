@@ -4,6 +4,7 @@ from django.urls import path
 
 from cache_admin.flags.views import flag_new, flag_toggle, flags
 from cache_admin.views.cache import cache
+from cache_admin.views.cache_delete import cache_delete
 from cache_admin.views.entry import entry, entry_expiry, entry_metadata, entry_raw
 from cache_admin.views.entry_delete import entry_delete
 from cache_admin.views.entry_new import entry_new
@@ -11,6 +12,7 @@ from cache_admin.views.entry_value import entry_value
 
 urlpatterns = [
     path("cache", cache, name="cache"),
+    path("cache/delete", cache_delete, name="cache-delete"),
     path("cache/new", entry_new, name="cache-new"),
     path("cache/entry", entry, name="cache-entry"),
     path("cache/entry/raw", entry_raw, name="cache-entry-raw"),

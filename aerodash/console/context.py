@@ -27,6 +27,7 @@ SECTIONS = (
     Section("cache", "Cache", icon="database", key="c"),
     Section("flags", "Flags", icon="flag", key="f"),
     Section("jobs", "Jobs", icon="stack-2", key="j"),
+    Section("operations", "Operations", icon="progress", key="p"),
 )
 
 

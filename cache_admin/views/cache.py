@@ -1,6 +1,7 @@
 """The cache page: folders of keys with exact counts, and the entries under one prefix, page by page."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from aerodash.errors import EngineDown, InvalidInput
 from aerodash.realtime.pages import live_url
 from cache_admin import queries
 from cache_admin.bounds import from_cursor
+from cache_admin.figures import figures
 from cache_admin.queries import Count, EntryPage, Tree
 from cache_admin.views.present import Line, gone, line
 
@@ -88,19 +90,25 @@ def frame(access: Access, place: Place) -> dict[str, object]:
 
 
 async def read(
-    access: Access, place: Place, *, shown: Sequence[str] | None = None, changed: frozenset[str] = frozenset()
+    access: Access,
+    place: Place,
+    *,
+    shown: Sequence[str] | None = None,
+    changed: frozenset[str] = frozenset(),
+    since: float | None = None,
 ) -> dict[str, object]:
     """What the page shows of the cache.
 
     shown: the row ids of a page that is open already: its rows stay where they are, those that went are struck
     through, and new ones are only counted. None: a fresh page. changed: the keys that just did.
+    since: figures that were read after this (time.monotonic()) will do; None: read now.
     """
     project, actor = access.project_id, access.actor
     cursor, reverse = place.before or place.after or None, bool(place.before)
     room = ENTRIES_A_PAGE if shown is None else 2 * ENTRIES_A_PAGE
     prefixes = _levels(place.prefix)
-    total, under, page, *trees = await asyncio.gather(
-        queries.count(project, actor),
+    now, under, page, *trees = await asyncio.gather(
+        figures(project, actor, since=time.monotonic() if since is None else since),
         queries.count(project, actor, prefix=place.prefix),
         queries.list_entries(project, actor, prefix=place.prefix, limit=room, cursor=cursor, reverse=reverse),
         *(
@@ -115,8 +123,10 @@ async def read(
         ),
     )
     lines, unseen = _lines(page, place, shown, changed)
+    total = now.keys
     return {
         "total": total,
+        "figures": now,
         "under": under,
         "lines": lines,
         "present": sum(not line.is_gone for line in lines),

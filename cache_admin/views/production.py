@@ -7,7 +7,7 @@ clicked on the wrong row, and so belongs to the pages.
 from django.http import HttpRequest
 
 from aerodash.console.access import Access
-from cache_admin.services import FLAG_PREFIX
+from cache_admin.flushes import FLAG_PREFIX
 from cache_admin.templatetags.cache_ui import visible
 
 

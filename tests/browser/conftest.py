@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 AXE = next((Path(__file__).parent / "vendor").glob("axe-core-*/axe.min.js"))
 FAILURES = Path(__file__).parent / "failures"
@@ -25,6 +26,19 @@ ARGUMENTS = [
 ]
 
 
+PATIENCE_MS = 60_000
+"""How long tests wait for what must come: for ever, as far as a busy machine goes."""
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one event loop: they share a browser, which takes longer to start than most of them take."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
 def chromium_path() -> str | None:
     """The system's Chromium, or None for the one that Playwright installed."""
     named = os.environ.get("CHROMIUM")
@@ -33,7 +47,7 @@ def chromium_path() -> str | None:
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
@@ -82,7 +96,7 @@ def owner(project):
     """A person who owns `project`."""
     from aerodash.models import Member, User
 
-    user = User.objects.create_user(f"owner-{project.slug}", password="a long enough password")
+    user = User.objects.create_user(f"owner-{project.slug}")
     Member.objects.create(project=project, user=user, role="owner")
     return user
 
@@ -94,22 +108,22 @@ def sign_in_link(owner, live_server_url) -> str:
     return f"{live_server_url}/sign-in/{links.mint(owner)}"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def seat(browser, sign_in_link, live_server_url, project, request) -> AsyncIterator[Seat]:
     """The owner, signed in by link, in a light 1440 px window. Fails if a page logged an error or broke the policy."""
     context = await browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     async for seat in _seated(context, sign_in_link, live_server_url, project.slug, request.node.name):
         yield seat
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def phone(browser, sign_in_link, live_server_url, project, request) -> AsyncIterator[Seat]:
     """The same in a dark 360 px window."""
     context = await browser.new_context(
         viewport={"width": 360, "height": 780}, color_scheme="dark", has_touch=True
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     async for seat in _seated(context, sign_in_link, live_server_url, project.slug, request.node.name):
         yield seat
 

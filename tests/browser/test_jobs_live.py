@@ -3,7 +3,6 @@
 import asyncio
 import re
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -24,7 +23,7 @@ class Shop:
 
         @self._worker.job("send-email")
         def send_email(job):
-            self.may_end.wait(20)
+            self.may_end.wait(60)
             if self.is_broken:
                 raise ConnectionError("421 4.7.0 too many connections from this host")
             return {"sent": True}
@@ -36,7 +35,7 @@ class Shop:
         self.may_end.set()
         self._worker.stop()
         if self._thread.ident:
-            self._thread.join(20)
+            self._thread.join(60)
             assert not self._thread.is_alive()
 
 
@@ -111,15 +110,15 @@ async def test_a_running_job_is_cancelled_and_seen_by_its_worker(seat, enqueue, 
     await expect(seat.page.locator("main h1 + *, main .ad-head").first).to_contain_text("cancelled")
 
 
-async def test_a_change_reaches_the_page_soon(seat, enqueue) -> None:
-    """Not a benchmark: only that it comes by push, long before a poll of 5 s could bring it."""
+async def test_a_change_reaches_the_page_without_being_asked_for(seat, enqueue) -> None:
     await asyncio.to_thread(enqueue, "import-row")
     await seat.open("jobs")
     await seat.live()
-    began = time.monotonic()
+    asked: list[str] = []
+    seat.page.on("request", lambda request: asked.append(request.url))
     await asyncio.to_thread(enqueue, "import-row")
     await expect(seat.page.locator("#newer")).to_contain_text("1 newer job")
-    assert time.monotonic() - began < 3
+    assert asked == []
 
 
 async def test_a_lost_socket_is_said_and_the_page_catches_up(seat, enqueue) -> None:
@@ -130,4 +129,4 @@ async def test_a_lost_socket_is_said_and_the_page_catches_up(seat, enqueue) -> N
     await seat.page.evaluate("htmx.find('#live') && 1")
     await seat.page.context.set_offline(False)
     await asyncio.to_thread(enqueue, "import-row")
-    await expect(seat.page.locator("#newer")).to_contain_text("1 newer job", timeout=15_000)
+    await expect(seat.page.locator("#newer")).to_contain_text("1 newer job")

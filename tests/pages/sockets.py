@@ -9,7 +9,7 @@ from django.test import Client
 
 from aerodash.asgi import application
 
-WAIT_S = 5
+WAIT_S = 60
 
 
 class Socket(ApplicationCommunicator):

@@ -9,7 +9,7 @@ from aerodash.auth import Role
 from aerodash.errors import EngineDown
 from aerodash.models import Project
 from cache_admin.views import cache as cache_page
-from tests.pages.cache_cast import HTMX, cache_away, client_of, put, remove
+from tests.pages.cache_cast import HTMX, cache_away, client_of, put, remove, stored
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ def test_odd_keys_and_values_are_shown_and_cannot_break_the_page(project, url):
     assert "x\\x00:\\u202e&quot;&gt;&lt;script&gt;" in page
 
 
-def test_value_too_large_for_a_preview_says_so(project, url):
+def test_a_large_value_shows_its_beginning(project, url):
     put(project, "a", b'"' + b"y" * 2_000_000 + b'"')
-    assert "too large for a preview" in text(client_of(project).get(url))
+    assert "y" * 199 + "…" in text(client_of(project).get(url))
 
 
 def test_empty_project_says_how_the_first_entry_comes(project, url):
@@ -141,7 +141,7 @@ def test_htmx_gets_the_live_parts_only(project, url):
     response = client_of(project).get(url, headers=HTMX)
     page = text(response)
     assert "<html" not in page
-    assert re.findall(r'hx-target="(#\w+)"', page) == ["#total", "#tree", "#entries"]
+    assert re.findall(r'hx-target="(#\w+)"', page) == ["#total", "#figures", "#tree", "#entries"]
     assert "HX-Request" in response["Vary"]
 
 
@@ -203,3 +203,17 @@ def test_retry_after_is_the_engine_s_own(project, url, monkeypatch):
     response = client_of(project).get(url)
     assert response.status_code == 503
     assert response["Retry-After"] == "7"
+
+
+def test_figures_show_what_was_done(project, url):
+    put(project, "a", b'"four"')
+    put(project, "b", b"1", ttl_s=60)
+    assert [stored(project, key) is not None for key in ("a", "b", "c")] == [True, True, False]
+    page = text(client_of(project).get(url))
+    figures = dict(re.findall(r"<dt>([^<]+)</dt><dd class=\"ad-fig\">([^<]+)</dd>", page))
+    assert figures == {"Hits": "2", "Misses": "1", "Writes": "2", "Written": "7 B", "Expired": "0"}
+    assert "<polyline points=" in page
+
+
+def test_a_fresh_project_has_no_hit_ratio(project, url):
+    assert "no reads" in text(client_of(project).get(url))

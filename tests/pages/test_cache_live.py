@@ -1,17 +1,22 @@
 """What the socket pushes to open cache and flags pages: the same parts as the pages, with rows that stay in place."""
 
+import asyncio
 import re
 import time
 
 import pytest
+import redis.asyncio
+from django.conf import settings
 
 import cache_admin.consumers  # noqa: F401  (registers the pages)
 from aerodash import engines
-from aerodash.auth import Role
+from aerodash.auth import ALL_SCOPES, Actor, Role
 from aerodash.console.access import find_access
 from aerodash.models import Member, User
 from aerodash.realtime.pages import LiveView, find
 from cache_admin.bounds import to_cursor
+from cache_admin.engine.valkey import ValkeyCache
+from cache_admin.figures import STATS_ID, figures
 from cache_admin.views import entry as entry_page
 from tests.pages.cache_cast import put, remove, stored
 
@@ -102,3 +107,44 @@ def test_flag_that_no_longer_matches_stays_struck_through(project, push):
     html = push("flags", ids=("flag:a",), shown=("a",), show="on")
     assert states(html) == [("a", "is-gone")]
     assert "no longer on" in html
+
+
+def test_when_only_counters_moved_only_the_figures_are_sent(project, push):
+    put(project, "a", b"1")
+    stored(project, "a")
+    html = push("cache", ids=(STATS_ID,))
+    assert re.findall(r'hx-target="(#\w+)"', html) == ["#total", "#figures"]
+    assert re.search(r"<dt>Hits</dt><dd[^>]*>1</dd>", html)
+    assert f'hx-nonce="{NONCE}"' in html
+
+
+def test_tabs_share_one_look_at_the_figures(project):
+    """A look that began after the change that a tab wants to show will do for it."""
+    actor = Actor(kind="key", id="9", label="key test", scopes=ALL_SCOPES)
+    since = time.monotonic()
+    first, second = (engines.run(figures(project.pk, actor, since=since)) for _ in range(2))
+    assert first is second
+    put(project, "a", b"1")
+    third = engines.run(figures(project.pk, actor, since=time.monotonic()))
+    assert (third.keys.number, third.stats.writes) == (1, 1)
+
+
+def test_counters_are_told_once_a_second_without_being_asked(project):
+    """What is counted reaches the store and the open pages by itself."""
+    told: list[int] = []
+
+    async def count_up() -> dict[bytes, bytes]:
+        engine = ValkeyCache(settings.VALKEY_URL, counted=told.append)
+        await engine.open()
+        client = redis.asyncio.from_url(settings.VALKEY_URL)
+        await asyncio.gather(*(engine.get(project.pk, "a") for _ in range(50)))
+        async with asyncio.timeout(10):
+            while not told:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        fields = await client.hgetall(f"{{{project.pk}}}:stat")
+        await client.aclose()
+        await engine.close()
+        return fields
+
+    assert engines.run(count_up())[b"misses"] == b"50"
+    assert told == [project.pk]

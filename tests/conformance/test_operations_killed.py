@@ -1,0 +1,75 @@
+"""Real keepers in processes of their own: one is killed in the middle of a flush, another goes on with it."""
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+
+from aerodash import engines
+from aerodash.models import KeeperLease
+from aerodash.models import Operation as Row
+from cache_admin import flushes, queries, services
+from tests.fixtures import database_url
+
+KEYS = 60_000
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def start_keeper(tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    KeeperLease.objects.all().delete()
+    environment = {
+        **os.environ,
+        "AERODASH_DATA": str(tmp_path),
+        "DATABASE_URL": database_url(),
+        "VALKEY_URL": settings.VALKEY_URL,
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "aerodash", "keeper"]
+        started.append(subprocess.Popen(command, env=environment, start_new_session=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_flush_whose_keeper_is_killed_is_ended_by_the_next(project_id, actor, start_keeper):
+    entries = ((f"s:{n:06}", b"1", None, None) for n in range(KEYS))
+    for chunk in itertools.batched(entries, 1000):
+        engines.run(services.set_many(project_id, actor, entries=chunk))
+    wanted = engines.run(flushes.measure(project_id, actor, prefix="s:"))
+    started = engines.run(flushes.start(project_id, actor, wanted=wanted))
+    engines.run(services.set_entry(project_id, actor, key=f"s:{KEYS - 1:06}", value=b'"later"'))
+    row = Row.objects.filter(pk=started.id)
+
+    killed = start_keeper()
+    wait_for(lambda: row.get().done > 0)
+    killed.kill()
+    killed.wait()
+    left = row.get()
+    assert (left.state, left.turn) == ("running", 1)
+    assert 0 < left.done < KEYS
+
+    start_keeper()
+    wait_for(lambda: row.get().state == "done")
+    ended = row.get()
+    assert (ended.turn, ended.skipped, ended.done_is_exact) == (2, 1, False)
+    assert left.done < ended.done <= KEYS - 1
+    page = engines.run(queries.list_keys(project_id, actor, prefix="s:"))
+    assert page.keys == (f"s:{KEYS - 1:06}",)
