@@ -5,7 +5,7 @@ class AeroDashConfig(AppConfig):
     name = "aerodash"
 
     def ready(self) -> None:
-        from aerodash import engines
+        from aerodash import engines, operations
         from aerodash.console import masked
         from aerodash.realtime import quiet
         from aerodash.realtime.publish import Feed
@@ -13,5 +13,6 @@ class AeroDashConfig(AppConfig):
         engines.register(
             "feed", Feed
         )  # first in, so last to close: what the other engines publish still leaves
+        engines.register(operations.ENGINE, operations.Waits)
         quiet.install()
         masked.install()

@@ -33,13 +33,14 @@ from aerodash.urls import ring  # noqa: E402
 from aerodash.wire import execute as wire  # noqa: E402
 from aerodash.wire import express  # noqa: E402
 from aerodash.wire.express import Receive, Scope, Send  # noqa: E402
+from aerodash.wire.rpc import PATH as RPC_PATH  # noqa: E402
 
 log = logging.getLogger(__name__)
 
 FINISH_S = 8.0
 _DOCUMENTS = {"/v1/docs", "/v1/openapi.json"}
 _SLASHES = re.compile("//+")
-_PREFIXES = ("/v1/", "//")
+_PREFIXES = ("/v1/", "/internal/", "//")
 
 
 class Application:
@@ -57,6 +58,8 @@ class Application:
             path = scope["path"]
             if path.startswith(_PREFIXES):  # clients whose base URL ends in a slash ask for /v1//cache/get
                 path = scope["path"] = _SLASHES.sub("/", path)
+                if path == RPC_PATH:  # which clients know without a version
+                    path = scope["path"] = wire.PREFIX + path
                 scope["raw_path"] = path.encode()
             if not path.startswith("/v1/") and path != "/v1":
                 if path in health.PATHS:

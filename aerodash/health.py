@@ -33,12 +33,20 @@ async def serve(scope: MutableMapping[str, Any], send: Send) -> None:
 
 
 async def readiness() -> tuple[int, dict[str, object]]:
-    """(200 or 503, {"status", "checks": {part: "ok" or why not}})."""
+    """(200 or 503, {"status", "checks": {part: "ok" or why not}}).
+
+    Where a replica answers reads of a part, "replicas" says how it stands; one that is away costs nothing but speed,
+    and so makes nothing unready.
+    """
     names = engines.names()
     results = await asyncio.gather(*(_check(name) for name in names))
     checks = dict(zip(names, results, strict=True))
     ready = bool(checks) and all(result == "ok" for result in results)
-    return (200 if ready else 503), {"status": "ok" if ready else "degraded", "checks": checks}
+    body: dict[str, object] = {"status": "ok" if ready else "degraded", "checks": checks}
+    states = await asyncio.gather(*(_replica(name) for name in names))
+    if replicas := {name: state for name, state in zip(names, states, strict=True) if state is not None}:
+        body["replicas"] = replicas
+    return (200 if ready else 503), body
 
 
 async def _check(name: str) -> str:
@@ -50,3 +58,26 @@ async def _check(name: str) -> str:
     except TimeoutError:
         return f"no answer within {_CHECK_S:.0f} s"
     return "ok"
+
+
+async def _replica(name: str) -> dict[str, object] | None:
+    """How a part's replica stands, None where it has none or that cannot be told now."""
+    ask = getattr(engines.get(name), "replica_state", None) if name in engines.names() else None
+    if ask is None:
+        return None
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            state = await ask()
+    except (AeroDashError, TimeoutError):
+        return None
+    if state is None:
+        return None
+    return {
+        "answers": state.answers,
+        "follows": state.follows,
+        "lagBytes": state.lag_bytes,
+        "silentSeconds": state.silent_s,
+        "served": state.served,
+        "behind": state.behind,
+        "away": state.away,
+    }

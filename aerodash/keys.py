@@ -33,6 +33,7 @@ class Principal:
     label: str
     scopes: frozenset[Scope]
     origins: frozenset[str]
+    compat: str
 
 
 def digest(text: str) -> str:
@@ -47,16 +48,17 @@ async def create(
     name: str,
     scopes: Iterable[Scope],
     expires_at: datetime | None = None,
+    compat: str = "auto",
 ):
     """Make a key, and note it in the audit log: (the stored ApiKey, its text). The text cannot be had again.
 
-    name: what people will know it by. expires_at: None means never.
+    name: what people will know it by. expires_at: None means never. compat: one of ApiKey.Compat.
     Raises NotAllowed unless the actor may administrate the project.
     """
     from aerodash import audit
 
     actor.require(Scope.ADMIN)
-    key, text = _new(project, name, scopes, expires_at)
+    key, text = _new(project, name, scopes, expires_at, compat)
     await database.ask(key.save)()
     await audit.record(project, actor, verb="key.create", target=_called(key), after=", ".join(key.scopes))
     return key, text
@@ -78,14 +80,33 @@ async def revoke(project: ProjectId, actor: Actor, *, key_id: int) -> bool:
     return True
 
 
-def mint(project, name: str, scopes: Iterable[Scope], *, expires_at: datetime | None = None):
+async def set_compat(project: ProjectId, actor: Actor, *, key_id: int, compat: str) -> bool:
+    """Change how replies to this key bend to generated clients, within a second, and note it in the audit log.
+
+    compat: one of ApiKey.Compat. Returns False if the project has no such key, or it is revoked.
+    Raises NotAllowed unless the actor may administrate the project.
+    """
+    from aerodash import audit
+
+    actor.require(Scope.ADMIN)
+    changed = await database.ask(_set_compat)(project, key_id, compat)
+    if changed is None:
+        return False
+    key, before = changed
+    await audit.record(project, actor, verb="key.compat", target=_called(key), before=before, after=compat)
+    return True
+
+
+def mint(
+    project, name: str, scopes: Iterable[Scope], *, expires_at: datetime | None = None, compat: str = "auto"
+):
     """Like `create`, for a Project of a test or a benchmark: asks for no right and leaves no line in the audit log."""
-    key, text = _new(project.pk, name, scopes, expires_at)
+    key, text = _new(project.pk, name, scopes, expires_at, compat)
     key.save()
     return key, text
 
 
-def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: datetime | None):
+def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: datetime | None, compat: str):
     """(an ApiKey that is not stored yet, its text): `ac_secret_` and 43 characters of A-Za-z0-9_-.
 
     Source: wire contract, section 2.
@@ -100,6 +121,7 @@ def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: dat
         hint=text[: len(PREFIX) + 4],
         scopes=sorted(scope.value for scope in scopes),
         expires_at=expires_at,
+        compat=compat,
     )
     return key, text
 
@@ -110,6 +132,18 @@ def _revoke(project: ProjectId, key_id: int):
 
     valid = ApiKey.objects.filter(pk=key_id, project_id=project, revoked_at=None)
     return ApiKey.objects.get(pk=key_id) if valid.update(revoked_at=timezone.now()) else None
+
+
+def _set_compat(project: ProjectId, key_id: int, compat: str):
+    """(the ApiKey, what it said before); None if there is no valid one."""
+    from aerodash.models import ApiKey
+
+    key = ApiKey.objects.filter(pk=key_id, project_id=project, revoked_at=None).first()
+    if key is None:
+        return None
+    before, key.compat = key.compat, compat
+    key.save(update_fields=["compat"])
+    return key, before
 
 
 def _called(key) -> str:
@@ -197,6 +231,7 @@ def _look_up(token: str) -> Principal | None:
         label=f"key {key.name}",
         scopes=frozenset(Scope(s) for s in key.scopes),
         origins=frozenset(key.project.allowed_origins),
+        compat=key.compat,
     )
 
 

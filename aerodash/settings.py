@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from aerodash import database_url, private
+from aerodash import database_url, private, valkey_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -116,9 +116,19 @@ def _secret_key() -> str:
     return key
 
 
+def env_valkey(name: str, default: str = "") -> str:
+    value = env(name, default)
+    try:
+        if value:
+            valkey_url.nodes(value)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name}: {exc}.") from None  # without the value: it may hold a password
+    return value
+
+
 def _valkey_url() -> str:
     """VALKEY_URL, else where the embedded server of this data folder said that it listens."""
-    if url := env("VALKEY_URL"):
+    if url := env_valkey("VALKEY_URL"):
         return url
     try:
         return (AERODASH_DATA / "valkey" / "url").read_text(encoding="utf-8").strip()
@@ -128,7 +138,8 @@ def _valkey_url() -> str:
 
 SECRET_KEY = _secret_key()
 VALKEY_URL = _valkey_url()
-CHANNELS_URL = env("CHANNELS_URL", VALKEY_URL)
+VALKEY_REPLICA_URL = env_valkey("VALKEY_REPLICA_URL")
+CHANNELS_URL = env_valkey("CHANNELS_URL", valkey_url.nodes(VALKEY_URL)[0])
 DEBUG = env_bool("AERODASH_DEBUG", False)
 
 _public = urlsplit(AERODASH_PUBLIC_URL)

@@ -3,6 +3,8 @@
 # Importing an app's api module enters its operations in the table.
 from django.urls import include, path, re_path
 
+import aerodash.operations.api
+import aerodash.wire.rpc  # noqa: F401
 import cache_admin.api  # noqa: F401
 import jobs_admin.api  # noqa: F401
 from aerodash.keys import KeyRing

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from aerodash import __version__
+from aerodash import __version__, valkey_url
 from aerodash.cli import environment
 
 HELP = "check the set-up and say what to mend"
@@ -131,30 +131,72 @@ def _connections(settings: ModuleType, allowed: int) -> Finding:
 
 def engine(settings: ModuleType) -> Iterator[Finding]:
     """What there is to say about Valkey; `aerodash up` says what of it is to be mended."""
+    nodes = valkey_url.nodes(settings.VALKEY_URL)
+    for url in nodes:
+        yield from _valkey(url, f" {valkey_url.host(url)}" if len(nodes) > 1 else "")
+    if settings.VALKEY_REPLICA_URL:
+        yield from _replica(nodes[0], settings.VALKEY_REPLICA_URL)
+
+
+def _valkey(url: str, which: str) -> Iterator[Finding]:
+    """which: what tells it from others, "" if there is one."""
     import redis
 
-    client = redis.Redis.from_url(settings.VALKEY_URL, socket_timeout=5, decode_responses=True)
+    client = redis.Redis.from_url(url, socket_timeout=5, decode_responses=True)
     try:
         info = client.info("server")
         policy = _eviction_policy(client)
         seconds, microseconds = client.time()
     except redis.RedisError as exc:
-        yield Finding("engine", f"no answer: {exc}", "Start `aerodash up`, or check VALKEY_URL.")
+        yield Finding(f"engine{which}", f"no answer: {exc}", "Start `aerodash up`, or check VALKEY_URL.")
         return
     finally:
         client.close()
     version = info.get("valkey_version") or info["redis_version"]
     new_enough = tuple(int(part) for part in version.split(".")[:2]) >= ENGINE_MIN
     name = "Valkey" if "valkey_version" in info else "Redis"
-    yield Finding("engine", f"{name} {version}", "" if new_enough else "AeroDash needs version 7 or newer.")
+    yield Finding(
+        f"engine{which}", f"{name} {version}", "" if new_enough else "AeroDash needs version 7 or newer."
+    )
     mend = (
         ""
         if policy in {"noeviction", HIDDEN}
         else "Set maxmemory-policy noeviction: another policy silently drops entries."
     )
-    yield Finding("eviction policy", policy, mend)
+    yield Finding(f"eviction policy{which}", policy, mend)
     apart_s = abs(time.time() - (seconds + microseconds / 1e6))
-    yield _clock("clock", apart_s, "the engine's")
+    yield _clock(f"clock{which}", apart_s, "the engine's")
+
+
+def _replica(primary_url: str, replica_url: str) -> Iterator[Finding]:
+    """Whether the replica follows, and how far behind it is."""
+    import redis
+
+    told = {}
+    for url in (primary_url, replica_url):
+        client = redis.Redis.from_url(url, socket_timeout=5, decode_responses=True)
+        try:
+            told[url] = client.info("replication")
+        except redis.RedisError as exc:
+            if url == replica_url:
+                yield Finding(
+                    "replica",
+                    f"no answer: {exc}",
+                    "Check VALKEY_REPLICA_URL; reads go to the primary meanwhile.",
+                )
+            return
+        finally:
+            client.close()
+    primary, replica = told[primary_url], told[replica_url]
+    if replica["role"] != "slave":
+        yield Finding("replica", "it is a primary", "Name a replica of VALKEY_URL in VALKEY_REPLICA_URL.")
+    elif replica["master_replid"] != primary["master_replid"] or replica["master_link_status"] != "up":
+        yield Finding(
+            "replica", "it does not follow the primary", "See the replica's log; readers may get old entries."
+        )
+    else:
+        behind = max(0, primary["master_repl_offset"] - replica["slave_repl_offset"])
+        yield Finding("replica", f"{behind} bytes behind the primary")
 
 
 def _clock(subject: str, apart_s: float, whose: str) -> Finding:

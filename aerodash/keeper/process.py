@@ -1,7 +1,7 @@
 """The keeper process: runs each task at its interval for as long as it holds the lease.
 
-A task is (name, interval_s, async callable); the apps list theirs in cache_admin.keeper.TASKS and
-jobs_admin.keeper.TASKS. Tasks must bear that one run is cut off and begun again elsewhere.
+A task is (name, interval_s, async callable); cache_admin.keeper.TASKS, jobs_admin.keeper.TASKS and
+aerodash.operations.keeper.TASKS list them. Tasks must bear that one run is cut off and begun again elsewhere.
 """
 
 import asyncio
@@ -39,11 +39,12 @@ def run() -> None:
 
 
 def tasks() -> list[Task]:
-    """What there is to do, from both apps."""
+    """What there is to do, from both apps and for the operations of either."""
+    from aerodash.operations.keeper import TASKS as operations
     from cache_admin.keeper import TASKS as cache
     from jobs_admin.keeper import TASKS as jobs
 
-    return [*cache, *jobs]
+    return [*cache, *jobs, *operations]
 
 
 class Keeper:

@@ -4,7 +4,9 @@ from aerodash.ids import ProjectId
 
 JOBS = "jobs"
 CACHE = "cache"
+CACHE_STATS = "cache_stats"
 FLAGS = "flags"
+OPERATIONS = "operations"
 
 
 def group(project: ProjectId, topic: str) -> str:

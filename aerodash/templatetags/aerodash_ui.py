@@ -38,6 +38,12 @@ STATUS = {
     "cancelled": Word(icon="ban", css="cancelled"),
     "paused": Word(icon="player-pause", css="paused"),
     "lost": Word(icon="plug-connected-x", css="lost"),
+    # of operations
+    "waiting": Word(icon="clock", css="pending"),
+    "running": Word(icon="player-play", css="processing"),
+    "stopping": Word(icon="hand-stop", css="cancelling"),
+    "done": Word(icon="circle-check", css="completed"),
+    "stopped": Word(icon="ban", css="cancelled"),
 }
 
 
@@ -142,6 +148,12 @@ def now_ms() -> int:
 def duration(seconds: float | None) -> str:
     """0.04 s, 1.2 s, 41 s, 1 min 51 s, 3 h 12 min; empty for None."""
     return "" if seconds is None else spell(seconds)
+
+
+@register.filter
+def coarse(seconds: float) -> str:
+    """The same in whole seconds: 4 s, 1 min 51 s. For what is only known about."""
+    return spell(seconds, coarse=True)
 
 
 @register.filter

@@ -17,6 +17,7 @@ from aerodash.keys import KeyRing
 from aerodash.wire import execute as wire
 from aerodash.wire.execute import Answer
 from aerodash.wire.express import headers_of
+from aerodash.wire.inputs import requests_in
 from aerodash.wire.operation import OPERATIONS, Operation
 
 _DESCRIPTION = """
@@ -41,7 +42,15 @@ _ERRORS = {
     403: "The key lacks the scope, or belongs to another project",
     413: "The body is too large",
     429: "The project has used up its rate",
+    500: "A fault of the server; its log has the request id",
     503: "The cache engine or the database is away or overloaded",
+}
+
+
+_KEYS = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-Aerostack-Key"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
 }
 
 
@@ -50,13 +59,18 @@ class Api(NinjaAPI):
 
     def get_openapi_schema(self, **kwargs: Any) -> Any:
         schema = super().get_openapi_schema(**kwargs)
-        types = [t for op in OPERATIONS.values() for t in (op.request, op.reply)]
+        types = [t for op in OPERATIONS.values() for t in (op.request, op.reply) if t is not Any]
         _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+        for request in {op.request for op in OPERATIONS.values()}:
+            _say_what_is_taken(request, components)
+        for (path, said), op in zip(schema["paths"].items(), OPERATIONS.values(), strict=True):
+            if not path.endswith(op.path):
+                raise RuntimeError(f"{path} is documented in the place of {op.path}.")
+            if op.status != 200:  # ninja adds one of its own
+                said["post"]["responses"].pop(200, None)
         schema["components"]["schemas"] |= components | {"Error": _ERROR_SCHEMA}
-        schema["components"]["securitySchemes"] = {
-            "key": {"type": "apiKey", "in": "header", "name": "X-Aerostack-Key"}
-        }
-        schema["security"] = [{"key": []}]
+        schema["components"]["securitySchemes"] = _KEYS
+        schema["security"] = [{name: []} for name in _KEYS]
         return schema
 
 
@@ -125,6 +139,20 @@ def to_django(answer: Answer) -> HttpResponse:
     return response
 
 
+def _say_what_is_taken(request: type[msgspec.Struct], components: dict[str, Any]) -> None:
+    """Tell the aliases of a request's fields, and that unknown fields are ignored, in it and in what it holds.
+
+    The Structs forbid unknown fields only to send such a body the long way.
+    """
+    for nested in {request, *requests_in(request)}:
+        schema = components[nested.__name__]
+        schema.pop("additionalProperties", None)
+        for field, names in getattr(nested, "aliases", {}).items():
+            told = schema["properties"][field]
+            also = f"Also taken as {', '.join(names)}."
+            told["description"] = f"{told['description']} {also}" if "description" in told else also
+
+
 def _documented(op: Operation) -> dict[str, Any]:
     def json_of(name: str) -> dict[str, Any]:
         return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
@@ -132,7 +160,12 @@ def _documented(op: Operation) -> dict[str, Any]:
     return {
         "requestBody": {"required": True, "content": json_of(op.request.__name__)},
         "responses": {
-            op.status: {"description": "Done", "content": json_of(op.reply.__name__)},
+            op.status: {
+                "description": "Done",
+                "content": {"application/json": {"schema": {}}}
+                if op.reply is Any
+                else json_of(op.reply.__name__),
+            },
             **{
                 status: {"description": text, "content": json_of("Error")} for status, text in _ERRORS.items()
             },

@@ -12,7 +12,9 @@ import msgspec
 from aerodash import limits
 from aerodash.auth import Actor, Door
 from aerodash.errors import AeroDashError, InvalidInput, NotAllowed, TooLarge, UnknownRoute, WrongMethod
+from aerodash.ids import ProjectId
 from aerodash.keys import KeyRing, Principal
+from aerodash.wire import compat
 from aerodash.wire.operation import OPERATIONS, Call, Operation
 
 log = logging.getLogger(__name__)
@@ -57,11 +59,17 @@ async def identify(ring: KeyRing, headers: Mapping[str, str]) -> Principal:
         kind, _, token = headers.get("authorization", "").partition(" ")
         text = token.strip() if kind.lower() == "bearer" else ""
     principal = await ring.principal(text)
-    if (named := headers.get("x-project-id")) and named not in {principal.slug, str(principal.project)}:
-        raise NotAllowed(
-            "This key belongs to another project than X-Project-Id names.", reason="other_project"
-        )
+    if named := headers.get("x-project-id"):
+        check_project(principal.project, principal.slug, named)
     return principal
+
+
+def check_project(project: ProjectId, slug: str, named: str) -> None:
+    """Refuse a request that names another project than its key's, by id or slug; "" names none. Raises NotAllowed."""
+    if named and named not in {slug, str(project)}:
+        raise NotAllowed(
+            "This key belongs to another project than the request names.", reason="other_project"
+        )
 
 
 def check_length(headers: Mapping[str, str]) -> None:
@@ -96,10 +104,15 @@ async def execute(
 ) -> Answer:
     """Decode, do and answer one operation for a caller who was identified. Raises AeroDashError only."""
     actor = Actor("key", principal.key_id, principal.label, principal.scopes, Door.API, request_id)
-    actor.require(op.scope)
-    request = op.decoder.decode(body)
-    call = Call(project=principal.project, actor=actor, is_connected=is_connected)
-    reply = await op.handler(call, request)
+    call = Call(
+        project=principal.project,
+        actor=actor,
+        is_connected=is_connected,
+        slug=principal.slug,
+        seen_revision=headers.get("x-aerodash-revision", ""),
+        quirks=compat.quirks(principal.compat, headers.get("user-agent", "")),
+    )
+    reply = await op.do(call, body)
     answer = Answer(op.status, _encoder.encode(reply), common_headers(request_id))
     if call.reply_revision:
         answer.headers["x-aerodash-revision"] = call.reply_revision

@@ -6,8 +6,9 @@ Users' values are `msgspec.Raw`: the caller's own JSON text, checked and never t
 Source: wire contract, section 9.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, get_args, get_origin
+from typing import Any, ClassVar, TypeAliasType, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
@@ -21,10 +22,13 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     aliases: other names of a field, {field: (alias, …)}; two that disagree are refused.
     nullable: fields for which null is a value of its own, so that a required one may be null (cache values,
     payloads, expire's ttl). Such a field is typed Raw, or `T | None` without a default.
+    options: fields of which clients send an object of options in place of the value (`ttl: {"ttl": 60}`): its members
+    count as the body's own. Where it says True, the object must have a member of the field's own name.
     """
 
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {}
     nullable: ClassVar[frozenset[str]] = frozenset()
+    options: ClassVar[Mapping[str, bool]] = {}
 
 
 class Reply(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -40,6 +44,7 @@ class Decoder:
         self._type = request
         self._fields = [_Field(info, request) for info in msgspec.structs.fields(request)]
         self._holds_values = _holds_values(request)
+        self._options: Mapping[str, bool] = getattr(request, "options", {})
 
     def decode(self, body: bytes) -> Any:
         """The request, with every bound and type checked. Raises InvalidInput naming the field."""
@@ -67,6 +72,9 @@ class Decoder:
                     f"{name} must be a JSON object.", reason="invalid_field", field=name
                 ) from None
             raise InvalidInput("The body must be a JSON object.", reason="malformed_json") from None
+        for name, itself in self._options.items():
+            if bytes(sent.get(name, b"")).startswith(b"{"):
+                _unfold(sent, name, itself)
         values = {}
         for field in self._fields:
             raw = field.find(sent, within)
@@ -142,12 +150,30 @@ class _Field:
             raise InvalidInput(f"{name}: {sentence}", reason="invalid_field", field=name) from None
 
 
+def _unfold(sent: dict[str, Raw], name: str, itself: bool) -> None:
+    """Put the members of an object of options beside the field that it came as. Two that disagree are refused."""
+    members = _OBJECT.decode(sent[name])
+    if itself and name not in members:
+        return  # refused as a wrong type
+    del sent[name]
+    for member, raw in members.items():
+        if member in sent and not _same(msgspec.json.decode(sent[member]), msgspec.json.decode(raw)):
+            raise InvalidInput(
+                f"{member} and {name}.{member} say different things.",
+                reason="conflicting_aliases",
+                field=member,
+            )
+        sent[member] = raw
+
+
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ARRAY = msgspec.json.Decoder(list[Raw])
 
 
 def _types_in(annotation: Any, *, depth: int = 9, origins: bool = False) -> list[Any]:
     """Every type that an annotation is made of; depth 1 looks through unions and Annotated only."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
     origin = get_origin(annotation)
     if origin is None:
         return [annotation]
@@ -155,16 +181,24 @@ def _types_in(annotation: Any, *, depth: int = 9, origins: bool = False) -> list
         return []
     found = [origin] if origins else []
     for arg in get_args(annotation):
-        if isinstance(arg, type) or get_origin(arg) is not None:
+        if isinstance(arg, type | TypeAliasType) or get_origin(arg) is not None:
             found += _types_in(arg, depth=depth, origins=origins)
     return found
 
 
+def requests_in(request: type[msgspec.Struct]) -> list[type[Request]]:
+    """The types of the objects that a body of this type holds, at any depth."""
+    types = [t for info in msgspec.structs.fields(request) for t in _types_in(info.type)]
+    direct = [t for t in types if isinstance(t, type) and issubclass(t, Request)]
+    return direct + [deeper for t in direct for deeper in requests_in(t)]
+
+
 def _holds_values(request: type[msgspec.Struct]) -> bool:
     """Whether a body of this type has users' JSON in it, at any depth."""
-    types = [t for info in msgspec.structs.fields(request) for t in _types_in(info.type)]
-    return Raw in types or any(
-        isinstance(t, type) and issubclass(t, Request) and _holds_values(t) for t in types
+    return any(
+        Raw in _types_in(info.type)
+        for one in (request, *requests_in(request))
+        for info in msgspec.structs.fields(one)
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 from aerodash import engines
 from cache_admin.engine.valkey import ValkeyCache
 
+SOON_S = 10.0
+"""It takes milliseconds; a busy machine may stand still for some seconds."""
 REQUESTS = {
     "get": {"key": "k"},
     "set": {"key": "k", "value": 1},
@@ -35,9 +37,9 @@ def no_valkey(tmp_path: Path):
 
 @pytest.mark.usefixtures("no_valkey")
 @pytest.mark.parametrize("verb", REQUESTS)
-async def test_answers_503_with_retry_after_within_a_second(api, verb):
+async def test_answers_503_with_retry_after_soon(api, verb):
     started = time.monotonic()
     status, body, headers = await api.post(f"/v1/cache/{verb}", REQUESTS[verb])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON_S
     assert (status, body["code"], body["details"]["reason"]) == (503, "INTERNAL_ERROR", "engine_down")
     assert headers["retry-after"] == "1"

@@ -85,7 +85,7 @@ async def test_a_cursor_of_another_prefix_is_refused(project_id, actor):
 async def test_the_keeper_takes_expired_keys_out_of_every_project(project_id, actor):
     await services.set_entry(project_id, actor, key="k", value=b"1", ttl_s=60)
     with redis.Redis.from_url(settings.VALKEY_URL) as store:
-        store.pexpireat(f"{{{project_id}}}:e:k", 1)
+        store.pexpireat(f"{{{project_id}}}:v:k", 1)
         store.zadd(f"{{{project_id}}}:exp", {"k": 1})
         assert store.zcard(f"{{{project_id}}}:idx") == 1
         assert [task[0] for task in keeper.TASKS] == ["cache.purge_due"]

@@ -20,7 +20,7 @@ async def facts(project_id):
         await layer.group_add(topics.group(project_id, topic), channels[topic])
 
     async def next_fact(topic: str) -> dict:
-        return await asyncio.wait_for(layer.receive(channels[topic]), 3)
+        return await asyncio.wait_for(layer.receive(channels[topic]), 60)
 
     return next_fact
 

@@ -135,12 +135,15 @@ def test_the_command_makes_and_revokes_keys_and_notes_it(project) -> None:
     key = ApiKey.objects.get(project=project)
     assert key.digest == keys.digest(created.stdout.strip())
     assert key.scopes == ["cache:read"]
+    assert _aerodash("key", "compat", str(key.pk), "on").stdout == f"Key {key.pk} has compat on.\n"
+    assert "compat on" in _aerodash("key", "list", "--project", project.slug).stdout
     assert _aerodash("key", "revoke", str(key.pk)).stdout == f"Key {key.pk} is revoked.\n"
     refused = _aerodash("key", "revoke", str(key.pk))
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"aerodash: There is no valid key {key.pk}; ")
     lines = AuditEntry.objects.filter(project=project).order_by("pk").values_list("verb", "door")
-    assert list(lines) == [("key.create", "command"), ("key.revoke", "command")]
+    assert [verb for verb, _ in lines] == ["key.create", "key.compat", "key.revoke"]
+    assert {door for _, door in lines} == {"command"}
 
 
 def _aerodash(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,10 +17,16 @@ import pytest
 from aerodash_sdk import Client
 from aerodash_sdk.worker import Worker
 
+from tests.ports import free_port
+
 HANDLERS = Path(__file__).resolve().parent / "worker_under_test.py"
 
 
-def until(condition: Callable[[], object], *, within_s: float = 15.0) -> None:
+PATIENCE_S = 60.0
+"""How long tests wait for what must come: for ever, as far as a busy machine goes."""
+
+
+def until(condition: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
     """Wait for a condition; fail when it does not come true in time."""
     deadline = time.monotonic() + within_s
     while not condition():
@@ -49,7 +55,7 @@ def start(client: Client) -> Iterator[Callable[[Worker], threading.Thread]]:
     for worker, _ in running:
         worker.stop()
     for _, thread in running:
-        thread.join(30)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive(), "the worker did not stop"
 
 
@@ -88,14 +94,15 @@ class WorkerProcess:
         os.kill(self.children[-1], number)
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """Stop it, in a hurry after the first second."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                self.process.kill()
+            else:
+                self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
 
 
 @pytest.fixture
@@ -125,21 +132,23 @@ class Line:
 
     def __init__(self, url: str) -> None:
         self._target = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._address = self._listener.getsockname()
+        self._address = ("127.0.0.1", free_port())
+        self._listener = socket.create_server(self._address)
         self.url = f"http://127.0.0.1:{self._address[1]}"
         self._serve()
 
     def cut(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for end in self._ends:
+        with self._lock:
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-        self._ends.clear()
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            for end in self._ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+            self._ends.clear()
 
     def mend(self) -> None:
         self._listener = socket.create_server(self._address)
@@ -153,7 +162,12 @@ class Line:
             while True:
                 near, _ = listener.accept()
                 far = socket.create_connection(self._target)
-                self._ends += [near, far]
+                with self._lock:
+                    if listener is not self._listener or listener.fileno() < 0:  # cut meanwhile
+                        near.close()
+                        far.close()
+                        return
+                    self._ends += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 

@@ -3,49 +3,24 @@
 It shares its import name with another client, so it lives in a virtual environment of its own.
 """
 
-import hashlib
 import json
 import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
 from aerodash_sdk import Client
 
+from tests.clients import environments
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 
 pytestmark = pytest.mark.clients
 
 
 @pytest.fixture(scope="session")
 def aerostack_python() -> Path:
-    """The interpreter of the client's environment, which is made once for each lock file and Python version."""
-    lock = HERE / "aerostack.lock"
-    home = ROOT / ".venv-clients" / "aerostack"
-    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = home / "lock-digest"
-    wanted = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
-    if not (stamp.is_file() and stamp.read_text() == wanted):
-        venv.create(home, clear=True, with_pip=True)
-        subprocess.run(
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "--requirement",
-                lock,
-            ],
-            check=True,
-        )
-        stamp.write_text(wanted)
-    return python
+    return environments.locked("aerostack")
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def run(command: list[object], url: str, api_key: str) -> str:
         env={**os.environ, "AERODASH_URL": url, "AERODASH_API_KEY": api_key},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,6 +74,6 @@ def test_demo_jobs_end_as_they_should(client: Client) -> None:
         client.queue.send(type, payload, max_retries=0 if status == "failed" else 3).job_id
         for type, payload, status in expected
     ]
-    ended = [client.queue.wait(job_id, timeout_s=30) for job_id in job_ids]
+    ended = [client.queue.wait(job_id) for job_id in job_ids]
     assert [(job.type, job.payload, job.status) for job in ended] == expected
     assert ended[5].attempts == 2

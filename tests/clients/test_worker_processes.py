@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from aerodash_sdk.worker import options
 from aerodash.cli import worker as worker_command
 from jobs_admin.models import Attempt
 
-from .conftest import WorkerProcess, until
+from .conftest import PATIENCE_S, WorkerProcess, until
 
 type StartProcess = Callable[..., WorkerProcess]
 
@@ -26,7 +25,7 @@ def attempts(job_id: str) -> list[Attempt]:
 
 
 def ready(process: WorkerProcess, times: int = 1) -> None:
-    until(lambda: len(process.children) >= times, within_s=20)
+    until(lambda: len(process.children) >= times)
 
 
 def begin_slow_job(client: Client) -> str:
@@ -39,7 +38,7 @@ def test_handler_that_ends_the_process_is_a_recorded_attempt(
     client: Client, worker_process: WorkerProcess
 ) -> None:
     ref = client.queue.send("exit-hard")
-    job = client.queue.wait(ref.job_id, timeout_s=20)
+    job = client.queue.wait(ref.job_id)
     assert (job.status, job.attempts) == ("completed", 2)
     first, second = attempts(ref.job_id)
     assert (first.outcome, first.error_message) == ("worker_lost", "worker process exited with status 3")
@@ -47,33 +46,23 @@ def test_handler_that_ends_the_process_is_a_recorded_attempt(
     assert worker_process.process.poll() is None
 
 
-def seconds_to_start() -> float:
-    """How long a worker process takes to import what it needs, on this machine as busy as it is."""
-    begun_at = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import aerodash_sdk.worker.options"], check=True)
-    return time.monotonic() - begun_at
-
-
 def test_work_goes_on_as_soon_as_another_process_is_up(client: Client, worker_process: WorkerProcess) -> None:
+    """That another one is started at once: test_worker_processes.py of the SDK."""
     job_id = begin_slow_job(client)
     client.cache.delete(f"begun:{job_id}")
-    before_s = seconds_to_start()
-    killed_at = time.monotonic()
     worker_process.signal_child(signal.SIGKILL)
+    # Nobody sweeps here, so it is not the end of the lease that brings the job back.
     until(lambda: client.cache.get(f"begun:{job_id}") == 2)
-    took_s = time.monotonic() - killed_at
     client.cache.set(f"may-end:{job_id}", True)
     assert client.queue.wait(job_id).status == "completed"
     [lost, _] = attempts(job_id)
     assert lost.error_message == "worker process was killed by SIGKILL"
-    # Nobody sweeps here, so it is not the end of the lease that brought the job back.
-    assert took_s < 0.5 + 3 * max(before_s, seconds_to_start()), f"the rerun began after {took_s:.2f} s"
 
 
 def test_crash_leaves_its_traceback(client: Client, start_process: StartProcess) -> None:
     start_process()
     ref = client.queue.send("segfault")
-    assert client.queue.wait(ref.job_id, timeout_s=20).status == "completed"
+    assert client.queue.wait(ref.job_id).status == "completed"
     lost = attempts(ref.job_id)[0]
     assert (lost.outcome, lost.error_message) == ("worker_lost", "worker process was killed by SIGSEGV")
     assert lost.traceback.startswith("Fatal Python error: Segmentation fault")
@@ -86,7 +75,7 @@ def test_process_over_its_memory_limit_is_ended_with_the_stacks_of_its_threads(
 ) -> None:
     start_process("--memory-limit", "256M")
     ref = client.queue.send("eat-memory")
-    assert client.queue.wait(ref.job_id, timeout_s=30).status == "completed"
+    assert client.queue.wait(ref.job_id).status == "completed"
     lost = attempts(ref.job_id)[0]
     assert lost.outcome == "worker_lost"
     assert lost.error_message.startswith("MemoryLimitExceeded: the worker process used ")
@@ -96,7 +85,7 @@ def test_process_over_its_memory_limit_is_ended_with_the_stacks_of_its_threads(
 
 def test_sys_exit_fails_the_run_and_not_the_worker(client: Client, worker_process: WorkerProcess) -> None:
     ref = client.queue.send("exit-softly", max_retries=0)
-    job = client.queue.wait(ref.job_id, timeout_s=20)
+    job = client.queue.wait(ref.job_id)
     assert (job.status, job.error_details.type) == ("failed", "SystemExit")
     assert "in exit_softly" in job.error_details.traceback
     again = begin_slow_job(client)
@@ -109,18 +98,18 @@ def test_process_whose_handler_hangs_for_ever_is_replaced(
     client: Client, worker_process: WorkerProcess, type: str
 ) -> None:
     ref = client.queue.send(type, retry_delay=0)
-    until(lambda: len(attempts(ref.job_id)) == 1, within_s=30)
+    until(lambda: len(attempts(ref.job_id)) == 1)
     [hung] = attempts(ref.job_id)
     assert (hung.outcome, hung.error_type) == ("failed", "TimeLimitExceeded")
     assert "in wait_for_ever" in hung.traceback
-    assert client.queue.wait(ref.job_id, timeout_s=30).status == "completed"
+    assert client.queue.wait(ref.job_id).status == "completed"
     ready(worker_process, times=2)
     assert "this process ends and is replaced" in worker_process.log
 
 
 def test_async_handler_that_hangs_costs_no_process(client: Client, worker_process: WorkerProcess) -> None:
     ref = client.queue.send("hang-async", retry_delay=0)
-    assert client.queue.wait(ref.job_id, timeout_s=20).status == "completed"
+    assert client.queue.wait(ref.job_id).status == "completed"
     hung = attempts(ref.job_id)[0]
     assert (hung.outcome, hung.error_type) == ("failed", "TimeLimitExceeded")
     assert "in sleep_for_ever" in hung.traceback
@@ -133,25 +122,23 @@ def test_cancel_reaches_an_async_handler_in_another_process(
     ref = client.queue.send("slow-async")
     until(lambda: client.cache.get(f"begun:{ref.job_id}") == 1)
     assert client.queue.cancel_job(ref.job_id).accepted
-    assert client.queue.wait(ref.job_id, timeout_s=20).status == "cancelled"
+    assert client.queue.wait(ref.job_id).status == "cancelled"
     assert client.cache.get(f"cleaned-up:{ref.job_id}") is True
     assert [attempt.outcome for attempt in attempts(ref.job_id)] == ["cancelled"]
 
 
 def test_jobs_held_ready_by_a_dead_process_are_not_charged(
-    client: Client, start_process: StartProcess
+    client: Client, start_process: StartProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TEST_PREFETCH", "3")
     process = start_process()
-    # Short runs first: they make the worker hold jobs ready.
-    warm = client.queue.send_many([NewJob("quick") for _ in range(200)])
-    until(lambda: client.queue.get_job(warm[-1].job_id).ended)
-    refs = client.queue.send_many([NewJob("slow-quick", number) for number in range(4)])
+    refs = client.queue.send_many([NewJob("slow", number) for number in range(4)])
     until(lambda: all(client.queue.get_job(ref.job_id).status == "processing" for ref in refs))
     process.signal_child(signal.SIGKILL)
     ready(process, times=2)
     for ref in refs:
         client.cache.set(f"may-end:{ref.job_id}", True)
-    assert {client.queue.wait(ref.job_id, timeout_s=20).status for ref in refs} == {"completed"}
+    assert {client.queue.wait(ref.job_id).status for ref in refs} == {"completed"}
     ends = [attempts(ref.job_id)[0].outcome for ref in refs]
     assert sorted(ends) == ["released", "released", "released", "worker_lost"]
 
@@ -165,7 +152,7 @@ def test_processes_work_side_by_side_and_end_together(client: Client, start_proc
     pids = {client.queue.wait(job_id).result["pid"] for job_id in jobs}
     assert pids == {*process.children}
     process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(15) == 0, process.log
+    assert process.process.wait(PATIENCE_S) == 0, process.log
 
 
 def test_children_end_when_their_parent_is_killed(client: Client, worker_process: WorkerProcess) -> None:
@@ -206,13 +193,13 @@ def test_process_in_which_something_holds_the_interpreter_is_ended(
     )
     try:
         ref = client.queue.send("hold")
-        assert client.queue.wait(ref.job_id, timeout_s=40).status == "completed"
+        assert client.queue.wait(ref.job_id).status == "completed"
         lost = attempts(ref.job_id)[0]
         assert lost.error_message == "worker process did not respond for 3 s"
         assert "in hold" in lost.traceback
     finally:
         supervisor.terminate()
-        assert supervisor.wait(20) == 0
+        assert supervisor.wait(PATIENCE_S) == 0
 
 
 VERSIONED = """
@@ -231,7 +218,7 @@ def test_reload_runs_the_new_code_and_waits_for_a_broken_file_to_be_mended(
     process = start_process("--reload", handlers=program)
 
     def version() -> int:
-        return client.queue.wait(client.queue.send("version").job_id, timeout_s=20).result
+        return client.queue.wait(client.queue.send("version").job_id).result
 
     assert version() == 1
     program.write_text("this is no Python")
@@ -248,7 +235,7 @@ def test_stop_before_a_process_takes_jobs_is_a_clean_one(start_process: StartPro
     process = start_process(handlers=program)
     until(lambda: "importing" in process.log)
     process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(15) == 0, process.log
+    assert process.process.wait(PATIENCE_S) == 0, process.log
 
 
 def test_process_that_is_killed_while_it_starts_is_started_again(
@@ -263,7 +250,7 @@ def test_process_that_is_killed_while_it_starts_is_started_again(
         "    os.kill(os.getpid(), signal.SIGKILL)\n" + VERSIONED.format(version=1)
     )
     process = start_process(handlers=program)
-    assert client.queue.wait(client.queue.send("version").job_id, timeout_s=20).result == 1
+    assert client.queue.wait(client.queue.send("version").job_id).result == 1
     assert "was killed by SIGKILL before it took jobs" in process.log
 
 
@@ -271,7 +258,7 @@ def test_program_that_never_comes_up_ends_the_supervisor(start_process: StartPro
     program = tmp_path / "broken_jobs.py"
     program.write_text("import no_such_module_at_all")
     process = start_process(handlers=program)
-    assert process.process.wait(20) == 1
+    assert process.process.wait(PATIENCE_S) == 1
     assert "No module named 'no_such_module_at_all'" in process.log
     assert process.log.count("before it took jobs") == 1
 
@@ -285,4 +272,4 @@ def test_aerodash_worker_has_the_same_options_and_supervises_too(
     assert ours.format_help() == sdks.format_help()
     start_process(command=("aerodash", "worker"))
     ref = client.queue.send("exit-hard")
-    assert client.queue.wait(ref.job_id, timeout_s=20).attempts == 2
+    assert client.queue.wait(ref.job_id).attempts == 2

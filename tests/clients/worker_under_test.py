@@ -9,7 +9,13 @@ import threading
 from aerodash_sdk import Client
 from aerodash_sdk.worker import Job, Worker
 
-worker = Worker(lease_s=2, grace_s=10, wait_s=5, limit_grace_s=0.5)
+worker = Worker(
+    lease_s=int(os.environ.get("TEST_LEASE_S", "2")),
+    grace_s=120,
+    wait_s=5,
+    limit_grace_s=0.5,
+    prefetch=int(os.environ["TEST_PREFETCH"]) if "TEST_PREFETCH" in os.environ else None,
+)
 
 
 def say_begun(job: Job) -> None:
@@ -27,16 +33,12 @@ def slow(job: Job) -> dict[str, object]:
     return {"by": "process", "pid": os.getpid()}
 
 
-worker.job("quick")(lambda job: None)
-worker.job("slow-quick")(slow)
-
-
 @worker.job("slow-async")
 async def slow_async(job: Job) -> None:
     """Wait until it is cancelled, and say that it was."""
-    await asyncio.to_thread(say_begun, job)
     try:
-        await asyncio.sleep(60)
+        await asyncio.to_thread(say_begun, job)
+        await asyncio.sleep(600)
     except asyncio.CancelledError:
         with Client() as client:
             client.cache.set(f"cleaned-up:{job.id}", True)
@@ -65,11 +67,12 @@ def segfault(job: Job) -> None:
 def eat_memory(job: Job) -> None:
     eaten = []
     while job.attempts == 1:
-        eaten.append(bytearray(8 * 1024 * 1024))
+        if len(eaten) < 64:  # twice the limit, however late the parent looks
+            eaten.append(bytearray(8 * 1024 * 1024))
         job.wait_cancelled(0.01)
 
 
-@worker.job("hang", timeout_s=0.5)
+@worker.job("hang", timeout_s=1)
 def hang(job: Job) -> None:
     """Heed nothing, once; the second run completes."""
     if job.attempts == 1:
@@ -80,7 +83,7 @@ def wait_for_ever() -> None:
     threading.Event().wait()
 
 
-@worker.job("hang-async", timeout_s=0.5)
+@worker.job("hang-async", timeout_s=1)
 async def hang_async(job: Job) -> None:
     if job.attempts == 1:
         await sleep_for_ever()
@@ -90,7 +93,7 @@ async def sleep_for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-@worker.job("block-loop", timeout_s=0.5)
+@worker.job("block-loop", timeout_s=1)
 async def block_loop(job: Job) -> None:
     """Hold the event loop itself, once; the second run completes."""
     if job.attempts == 1:

@@ -162,7 +162,8 @@ def test_schedule_is_by_cron_or_by_period(client: Recording) -> None:
         (queue.logs("j", after="c"), "/queue/logs", {"jobId": "j", "after": "c"}),
         (queue.pause("t", reason="why"), "/queue/pause", {"type": "t", "reason": "why"}),
         (queue.resume("t"), "/queue/resume", {"type": "t"}),
-        (queue.types(), "/queue/types", {}),
+        (queue.types_page(cursor=None), "/queue/types", {"limit": 1000}),
+        (queue.types_page(cursor="c"), "/queue/types", {"limit": 1000, "cursor": "c"}),
         (
             queue.configure("t", {"concurrency": 2}),
             "/queue/configure",
@@ -254,9 +255,11 @@ def test_replies_become_records() -> None:
     assert batch == BatchProgress("b", None, {"completed": 1}, 1, True, None, None)
     assert not batch.ended
     assert answer(batches.get("b"), {"batch": None, "exists": False}) is None
-    [paused] = answer(
-        queue.types(),
+    types = answer(
+        queue.types_page(cursor=None),
         {
+            "list_complete": False,
+            "cursor": "t",
             "types": [
                 {
                     "type": "t",
@@ -264,9 +267,11 @@ def test_replies_become_records() -> None:
                     "paused": {"at": "2026-03-01T12:00:00Z", "by": "ines", "reason": "why"},
                     "settings": {"concurrency": 1},
                 }
-            ]
+            ],
         },
     )
+    [paused] = types.items
+    assert types.cursor == "t"
     assert (paused.counts["pending"], paused.paused.by, paused.settings) == (2, "ines", {"concurrency": 1})
     page = answer(
         schedules.list_page(cursor=None),

@@ -60,7 +60,10 @@ def room_later(lane: Lane) -> tuple[threading.Thread, list[int]]:
     room: list[int] = []
     waiting = threading.Thread(target=lambda: room.append(lane.wait_for_room()))
     waiting.start()
-    return waiting, room
+    while not lane._awaited and waiting.is_alive():
+        time.sleep(0.001)
+    with lane._changed:  # free once it sleeps
+        return waiting, room
 
 
 def test_new_worker_asks_for_as_many_jobs_as_it_has_handlers() -> None:
@@ -77,7 +80,7 @@ def test_prefetch_is_held_on_top_and_filled_up_once_half_is_used() -> None:
         lane.begin()
         lane.end(0.001)
     lane.begin()
-    waiting.join(5)
+    waiting.join(30)
     assert room == [6]
 
 
@@ -90,7 +93,7 @@ def test_busy_handlers_leave_room_for_those_that_are_free() -> None:
     lane.begin()
     waiting, room = room_later(lane)
     lane.end(1.0)
-    waiting.join(5)
+    waiting.join(30)
     assert room == [1]
 
 
@@ -124,7 +127,7 @@ def test_unsettled_runs_hold_up_more_jobs(monkeypatch: pytest.MonkeyPatch) -> No
     waiting.join(0.1)
     assert room == []
     lane._leases.drop(ended[0])
-    waiting.join(5)
+    waiting.join(30)
     assert room == [2]
 
 
@@ -133,7 +136,7 @@ def test_closed_lane_has_no_room() -> None:
     lane.submit([held()])
     waiting, room = room_later(lane)
     lane.close()
-    waiting.join(5)
+    waiting.join(30)
     assert room == [0]
 
 
@@ -161,8 +164,8 @@ def test_jobs_of_one_lease_may_share_a_token() -> None:
 
 @pytest.fixture
 def timers():
+    """Not started: what is due by then is called in the order of time."""
     timers = Timers(tick=lambda: None, tick_s=60.0, on_fault=lambda: None)
-    timers.start()
     yield timers
     timers.stop()
 
@@ -172,7 +175,8 @@ def test_timer_calls_in_order_of_time(timers: Timers) -> None:
     done = threading.Event()
     timers.after(0.1, held("late"), lambda run: (seen.append(run.leased.id), done.set()))
     timers.after(0.02, held("soon"), lambda run: seen.append(run.leased.id))
-    assert done.wait(5)
+    timers.start()
+    assert done.wait(30)
     assert seen == ["soon", "late"]
 
 
@@ -183,11 +187,13 @@ def test_timer_leaves_alone_what_has_ended(timers: Timers) -> None:
     timers.after(0.02, over, lambda run: seen.append(run.leased.id))
     over.returned = True
     timers.after(0.05, held("on"), lambda run: done.set())
-    assert done.wait(5)
+    timers.start()
+    assert done.wait(30)
     assert seen == []
 
 
 def test_timers_of_ended_runs_do_not_pile_up(timers: Timers) -> None:
+    timers.start()
     for _ in range(5000):
         run = held()
         timers.after(3600, run, lambda run: None)

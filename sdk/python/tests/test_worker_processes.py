@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 import pytest
 from aerodash_sdk.core.errors import Misconfigured
 from aerodash_sdk.worker import outcomes
-from aerodash_sdk.worker.child import telling_first
+from aerodash_sdk.worker.child import Child, telling_first
 from aerodash_sdk.worker.memory import parse_bytes, resident_bytes
 from aerodash_sdk.worker.options import add_arguments, start
 from aerodash_sdk.worker.reloading import FileWatch, times
 from aerodash_sdk.worker.slots import COUNT, Slots, new_map
+from aerodash_sdk.worker.supervisor import QUICK_DEATHS, Supervisor
 
 JOB = "01920000-0000-7000-8000-00000000000{}"
 
@@ -89,12 +92,41 @@ def test_changed_file_is_noticed_and_installed_packages_are_not(tmp_path: Path) 
     told = threading.Event()
     watch = FileWatch(tmp_path, lambda path: (seen.append(path), told.set()))
     watch.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not told.wait(0.05):
         assert time.monotonic() < deadline
         os.utime(tmp_path / "shop" / "jobs.py")
     watch.stop()
     assert seen[0] == str(tmp_path / "shop" / "jobs.py")
+
+
+class Dead(Child):
+    """A worker process that took jobs and was killed."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.process.kill()
+        self.process.communicate()
+
+    ready = True
+    hello = None
+    doom = None
+
+    def bury(self) -> None: ...
+
+
+def test_another_process_is_started_at_once_until_too_many_die_young() -> None:
+    supervisor = Supervisor(["shop_jobs.py"])
+    [place] = supervisor._places
+    for _ in range(QUICK_DEATHS):
+        supervisor._died(Dead())
+        assert place.restart_at <= time.monotonic()
+    supervisor._died(dead := Dead())
+    assert place.restart_at > dead.started_at + 0.2
+    for descriptor in (supervisor._lifeline, supervisor._lifeline_end):
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +169,10 @@ def test_stack_of_a_thread_ends_where_it_hangs() -> None:
 
     thread = threading.Thread(target=hang_here)
     thread.start()
-    begun.wait(5)
-    where = outcomes.stack_of_thread(thread.ident)
+    begun.wait(30)
+    deadline = time.monotonic() + 30
+    while "in wait" not in (where := outcomes.stack_of_thread(thread.ident)):
+        assert time.monotonic() < deadline
     let_go.set()
     thread.join()
     assert "in hang_here" in where

@@ -46,15 +46,21 @@ class Transport:
         )
         self._pool.ConnectionCls = _watched(self._pool.ConnectionCls, self._connected)
 
-    def send[T](self, call: Request[T]) -> RawReply:
-        """One try. Raises NotSent if the server was surely not reached, else ReplyLost."""
+    def send[T](self, call: Request[T], *, headers: Mapping[str, str] | None = None) -> RawReply:
+        """One try. headers: beside the usual ones. Raises NotSent if the server was surely not reached, else ReplyLost."""
         if self._cut.is_set():
             raise NotSent("The connections of this client have been cut.")
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=self._timeout_s + call.wait_s)
         where = f"{self._pool.scheme}://{self._pool.host}:{self._pool.port}"
         try:
             reply = self._pool.urlopen(
-                "POST", self._base + call.path, body=call.body, timeout=timeout, retries=False, redirect=False
+                "POST",
+                self._base + call.path,
+                body=call.body,
+                headers={**self._pool.headers, **headers} if headers else None,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
             )
         except (NewConnectionError, ConnectTimeoutError) as exc:
             raise NotSent(f"{where} cannot be reached: {_why(exc)}") from exc

@@ -21,7 +21,9 @@ from aerodash_sdk.worker.slots import Slots, new_map, shared_file
 
 DUMP_BYTES = 256 * 1024
 TRACEBACK_CHARS = 16_000
-DUMP_WAIT_S = 0.5
+DUMP_WAIT_S = 2.0
+# A dump is written line by line, by a process that may have to wait for its turn in between.
+DUMP_STILL_S = 0.1
 
 log = logging.getLogger("aerodash.worker")
 
@@ -139,11 +141,13 @@ class Child:
 
     def _wait_for_dump(self) -> None:
         """Until the dump is there and grows no more."""
-        deadline = time.monotonic() + DUMP_WAIT_S
-        size = -1
-        while time.monotonic() < deadline and self.alive():
+        size, grown_at = 0, time.monotonic()
+        deadline = grown_at + DUMP_WAIT_S
+        while (now := time.monotonic()) < deadline and self.alive():
             before, size = size, os.fstat(self._dump).st_size
-            if size > 0 and size == before:
+            if size != before:
+                grown_at = now
+            elif size > 0 and now - grown_at > DUMP_STILL_S:
                 return
             time.sleep(0.01)
 

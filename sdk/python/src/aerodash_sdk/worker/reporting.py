@@ -136,8 +136,14 @@ class Reporter:
 
     def _take(self) -> list[tuple[_Said, Report]]:
         with self._lock:
-            dirty = [said for said in self._said.values() if said.dirty][: work.MAX_REPORTS_PER_CALL]
-            return [(said, self._report(said)) for said in dirty]
+            taken: list[tuple[_Said, Report]] = []
+            lines = 0
+            for said in [said for said in self._said.values() if said.dirty][: work.MAX_REPORTS_PER_CALL]:
+                lines += min(len(said.new_lines), work.MAX_LINES_PER_REPORT)
+                if lines > work.MAX_LINES_PER_CALL:
+                    break
+                taken.append((said, self._report(said)))
+            return taken
 
     @staticmethod
     def _report(said: _Said) -> Report:
