@@ -3,7 +3,7 @@
     python -m bench.engine_cache [--callers 64] [--seconds 3]
 
 Each caller awaits one operation after another, as a request does. "one call a request" is redis-py's own client with a
-connection pool: HMGET for a read, and the same Lua script for a write. Both talk to one embedded Valkey.
+connection pool: GET for a read, and the same Lua script for a write. Both talk to one embedded Valkey.
 """
 
 import argparse
@@ -59,14 +59,14 @@ async def measure(url: str, callers: int, seconds: float) -> dict[str, float]:
         return await engine.get(P, key)
 
     async def plain_get(key: str) -> object:
-        return await plain.hmget(f"{{{P}}}:e:{key}", "v", "m", "x", "r")
+        return await plain.get(f"{{{P}}}:v:{key}")
 
     async def engine_set(key: str) -> object:
         return await engine.set(P, NewEntry(key, VALUE))
 
     async def plain_set(key: str) -> object:
         return await plain.evalsha(
-            scripts.SET.sha.decode(), 5, f"{{{P}}}:e:{key}", *common, "bench", key, VALUE, "", "", "", ""
+            scripts.SET.sha.decode(), 5, f"{{{P}}}:v:{key}", *common, "be0c4be0", key, VALUE, "", "", "", ""
         )
 
     found: dict[str, list[float]] = {}

@@ -23,12 +23,16 @@ STOP_S = 60
 
 @dataclass(frozen=True)
 class Installation:
-    """A running AeroDash: where it answers, a key of its first project, and where its data are."""
+    """A running AeroDash: where it answers, a key of its first project, and where its data are.
+
+    sign_in_url: signs its owner in to the console, once.
+    """
 
     port: int
     key: str
     folder: Path
     database_url: str
+    sign_in_url: str
 
     @property
     def headers(self) -> dict[str, str]:
@@ -61,7 +65,9 @@ def up(folder: Path, *, database_url: str = "", port: int = 0) -> Iterator[Insta
         kept = folder / "bench-key"
         if facts["api_key"]:
             kept.write_text(facts["api_key"])
-        yield Installation(urlsplit(facts["url"]).port or 0, kept.read_text(), folder, database_url)
+        yield Installation(
+            urlsplit(facts["url"]).port or 0, kept.read_text(), folder, database_url, facts["console_url"]
+        )
     finally:
         end(process)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measures import Figures
+from bench.tables import head, number, row, spread
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,13 @@ def _page(found: Found) -> list[str]:
 def _ours(found: Found) -> list[str]:
     measured = [name for name in DATABASES if name in found.figures]
     lines = ["## AeroDash", ""]
-    lines += _head(["", *(title for name in measured for title in (DATABASES[name], "goal"))])
+    lines += head(["", *(title for name in measured for title in (DATABASES[name], "goal"))])
     for measure in MEASURES:
         cells = []
         for database in measured:
             cells += [_spread(found, database, measure.name), _goal(found, database, measure)]
         if any(cell != "–" for cell in cells):
-            lines.append(_row([measure.title, *cells]))
+            lines.append(row([measure.title, *cells]))
     return [*lines, ""]
 
 
@@ -120,9 +121,9 @@ def _goal(found: Found, database: str, measure: Measure) -> str:
         return "–"
     sign = "≤" if measure.ceiling else "≥"
     if value is None:
-        return f"{sign} {_number(goal)}"
+        return f"{sign} {number(goal)}"
     reached = value <= goal if measure.ceiling else value >= goal
-    return f"{sign} {_number(goal)}: {'reached' if reached else 'MISSED'} ({value / goal:.2f}×)"
+    return f"{sign} {number(goal)}: {'reached' if reached else 'MISSED'} ({value / goal:.2f}×)"
 
 
 def _peers(found: Found) -> list[str]:
@@ -133,7 +134,7 @@ def _peers(found: Found) -> list[str]:
         "PostgreSQL and with us when all is acknowledged.",
         "",
     ]
-    lines += _head(
+    lines += head(
         ["", "one by one /s", "with fsync /s", "bulk /s", "drain /s", "pickup p50 ms", "pickup p99 ms"]
     )
     names = ("enqueue_1", "enqueue_1_fsync", "bulk_1", "drain", "pickup_p50", "pickup_p99")
@@ -141,16 +142,16 @@ def _peers(found: Found) -> list[str]:
         if database in found.figures:
             cells = [_spread(found, database, name) for name in names]
             cells[1] = cells[0]
-            lines.append(_row([f"**AeroDash on {title}**", *cells]))
+            lines.append(row([f"**AeroDash on {title}**", *cells]))
     for peer, version in found.versions.items():
-        lines.append(_row([f"{peer} {version}", *(_spread(found, peer, name) for name in names)]))
+        lines.append(row([f"{peer} {version}", *(_spread(found, peer, name) for name in names)]))
     lines += [
         "",
         "AeroDash's figure divided by the peer's (pickup: the peer's by AeroDash's, so that more is better):",
         "",
     ]
     measured = [name for name in DATABASES if name in found.figures]
-    lines += _head(
+    lines += head(
         [
             "",
             *(
@@ -169,7 +170,7 @@ def _peers(found: Found) -> list[str]:
                     cells.append("–")
                 else:
                     cells.append(f"{theirs / ours if name == 'pickup_p50' else ours / theirs:.2f}×")
-        lines.append(_row([peer, *cells]))
+        lines.append(row([peer, *cells]))
     return [*lines, ""]
 
 
@@ -181,7 +182,7 @@ def _filled(found: Found) -> list[str]:
         "",
     ]
     measured = [name for name in DATABASES if f"{name}, filled" in found.figures]
-    lines += _head(["", *(title for name in measured for title in (DATABASES[name], "of empty"))])
+    lines += head(["", *(title for name in measured for title in (DATABASES[name], "of empty"))])
     for measure in MEASURES:
         cells = []
         for database in measured:
@@ -196,21 +197,21 @@ def _filled(found: Found) -> list[str]:
             ratio = empty / full if measure.ceiling else full / empty
             cells.append(f"{ratio:.2f}×" + ("" if ratio >= FILLED_GOAL else " MISSED"))
         if any(cell != "–" for cell in cells):
-            lines.append(_row([measure.title, *cells]))
+            lines.append(row([measure.title, *cells]))
     return [*lines, ""]
 
 
 def _snapshot(found: Found) -> list[str]:
     seen = found.snapshot
     reached = "reached" if seen["ratio"] >= 0.5 else "MISSED"
-    series = ", ".join(f"{seconds} s {_number(rate)}" for seconds, rate in seen["series"])
+    series = ", ".join(f"{seconds} s {number(rate)}" for seconds, rate in seen["series"])
     return [
         "## PostgreSQL with a snapshot held open",
         "",
         f"For {seen['minutes']:g} minutes, at 1000 jobs a second enqueued and run besides ({seen['load_enqueued']:,} enqueued, "
         f"{seen['load_run']:,} run). Capacity is what one caller leases and settles of a burst of 10,000: before "
-        f"{_number(seen['before'])} jobs/s, at the end {_number(seen['at_the_end'])} ({seen['ratio']:.2f}×; goal at least 0.5×: {reached}), after "
-        f"{_number(seen['after'])}.",
+        f"{number(seen['before'])} jobs/s, at the end {number(seen['at_the_end'])} ({seen['ratio']:.2f}×; goal at least 0.5×: {reached}), after "
+        f"{number(seen['after'])}.",
         "",
         f"By seconds since the snapshot began: {series}.",
         "",
@@ -218,20 +219,4 @@ def _snapshot(found: Found) -> list[str]:
 
 
 def _spread(found: Found, subject: str, name: str) -> str:
-    values = found.figures.get(subject, {}).get(name)
-    if not values:
-        return "–"
-    middle = _number(statistics.median(values))
-    return middle if len(values) == 1 else f"{middle} ({_number(min(values))} to {_number(max(values))})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _head(titles: list[str]) -> list[str]:
-    return [_row(titles), "|" + "---|" * len(titles)]
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return spread(found.figures.get(subject, {}).get(name))
