@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # What asks Django's own database; tests/conformance/jobs and tests/chaos choose theirs themselves.
 ON_POSTGRES := tests/api tests/pages $(wildcard tests/conformance/test_*.py)
-.PHONY: help run test check lint format screenshots bench bench-jobs chaos mutation model
+.PHONY: help run test check lint format screenshots bench bench-cache bench-jobs chaos mutation model
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +13,7 @@ run: ## start AeroDash with a demo project; Ctrl-C stops it
 test: ## check style and types, and run all tests, on SQLite and on PostgreSQL
 	@scripts/bootstrap test
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	@CHROMIUM="$$(scripts/browser)" && SPIN="$$(scripts/spin || true)" && export CHROMIUM SPIN && .venv/bin/python -m pytest $(ARGS)
+	@CHROMIUM="$$(scripts/browser)" && SPIN="$$(scripts/spin || true)" && REDIS_SERVER="$$(scripts/redis || true)" && export CHROMIUM SPIN REDIS_SERVER && .venv/bin/python -m pytest $(ARGS)
 	@TEST_DATABASE=postgres .venv/bin/python -m pytest $(ON_POSTGRES) $(ARGS) || [ $$? -eq 5 ] # 5: ARGS leaves none
 
 check: test ## what CI runs
@@ -35,6 +35,10 @@ bench: ## measure the lanes and both engines; ARGS goes to the first
 	@.venv/bin/python -m bench.wire_lanes $(ARGS)
 	@.venv/bin/python -m bench.engine_cache
 	@.venv/bin/python -m bench.engine_jobs
+
+bench-cache: ## measure the cache over HTTP beside django-ninja and webdis, and ten million keys; writes bench/results/cache.md
+	@scripts/bootstrap run
+	@WRK="$$(scripts/peer wrk)" && WEBDIS="$$(scripts/peer webdis)" && export WRK WEBDIS && exec .venv/bin/python -m bench.cache $(ARGS)
 
 bench-jobs: ## measure the queue over HTTP, beside other queues with ARGS=--peers; writes bench/results/jobs.md
 	@scripts/bootstrap test

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from aerodash import engines
 from aerodash.auth import ALL_SCOPES, ROLE_SCOPES, Actor, Door, Role
 from aerodash.ids import ProjectId
+from tests.ports import free_port
 
 _numbers = itertools.count(1)
 
@@ -101,7 +101,7 @@ def live_server_url(_database, tmp_path_factory) -> Iterator[str]:
     """A real server process over the tests' own Valkey and database; its address, without a slash at the end."""
     from django.conf import settings
 
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("server") / "server.log"
     environment = {
@@ -135,26 +135,20 @@ def live_server_url(_database, tmp_path_factory) -> Iterator[str]:
     finally:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise AssertionError(f"The server did not stop: {log.read_text()[-2000:]}") from None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=1) as response:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=5) as response:
                 if response.status == 200:
                     return
         except OSError:

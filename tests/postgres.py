@@ -29,7 +29,7 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 USER = "aerodash"
-START_S = 30.0
+START_S = 120.0
 DROPPED_TOGETHER = 40
 
 # As durable as in production, and no larger than tests need. Many processes connect, each with a pool.
@@ -106,7 +106,7 @@ class OwnServer(Server):
         deadline = time.monotonic() + START_S
         while True:
             try:
-                psycopg.connect(self.admin_url, connect_timeout=5).close()
+                psycopg.connect(self.admin_url, connect_timeout=30).close()
             except psycopg.OperationalError as exc:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"PostgreSQL does not start: {exc}\n{self.log()}") from exc

@@ -4,7 +4,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.chaos.harness import Installation, free_port
+from tests.chaos.harness import Installation
+from tests.ports import free_port
 
 
 @pytest.fixture

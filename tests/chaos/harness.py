@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,16 +15,12 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 60.0
+START_S = 120.0
+PATIENCE_S = 60.0
+"""How long tests wait for what must come: for ever, as far as a busy machine goes."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for[T](what: str, condition: Callable[[], T], *, within_s: float) -> T:
+def wait_for[T](what: str, condition: Callable[[], T], *, within_s: float = PATIENCE_S) -> T:
     """The first true answer of the condition. Fails with `what` when the time is over."""
     deadline = time.monotonic() + within_s
     while not (answer := condition()):
@@ -116,7 +111,7 @@ class Installation:
             headers={"X-Aerostack-Key": self.key, "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
                 return reply.status, json.load(reply)
         except urllib.error.HTTPError as refused:
             with refused:

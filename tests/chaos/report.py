@@ -30,19 +30,45 @@ class Outcome:
         return sum(len(found) for found in self.violations.values())
 
 
-def longest_outage_s(history: History) -> float:
-    """The longest time in which a client that tried got no answer at all."""
-    longest = 0.0
+@dataclass(frozen=True)
+class Outage:
+    """The longest time in which a client that tried got no answer. at: when it began, seconds since the epoch."""
+
+    at: float = 0.0
+    lasted_s: float = 0.0
+    by: str = ""
+
+
+def longest_outage(history: History) -> Outage:
+    longest = Outage()
     since: dict[str, float] = {}
     for op in sorted(history.ops, key=lambda op: op.until):
         if not op.by.startswith("client"):
             continue
         began = since.setdefault(op.by, op.at)
-        if op.until < math.inf:
-            longest = max(longest, op.until - began)
+        if op.until < math.inf and op.until - began > longest.lasted_s:
+            longest = Outage(began, op.until - began, op.by)
         if op.phase == "ok":
             del since[op.by]
     return longest
+
+
+def outage_words(history: History) -> str:
+    """How long the longest outage lasted, what its client was told, and what was being done to the parts."""
+    longest = longest_outage(history)
+    ends = longest.at + longest.lasted_s
+    told = Counter(
+        str(op.got.get("reason") or op.got.get("code") or op.phase)
+        for op in history.ops
+        if op.by == longest.by and op.at >= longest.at and op.until <= ends and op.phase != "ok"
+    )
+    hit = [
+        f"{fault.kind} {fault.part} at {fault.at - longest.at:+.1f} s"
+        for fault in sorted(history.faults, key=lambda fault: fault.at)
+        if longest.at - 5 <= fault.at <= ends
+    ]
+    said = ", ".join(f"{word} ×{number}" for word, number in told.most_common(5))
+    return f"{longest.lasted_s:.1f} s ({said}; {', '.join(hit)})" if said else f"{longest.lasted_s:.1f} s"
 
 
 def markdown(outcome: Outcome) -> str:
@@ -65,7 +91,7 @@ def markdown(outcome: Outcome) -> str:
         "",
         f"**{outcome.violated} violations** in {len(history.ops):,} operations, {len(history.faults)} faults and "
         f"{len(stored.jobs):,} jobs with {sum(map(len, stored.attempts.values())):,} runs. "
-        f"Longest time without an answer: {longest_outage_s(history):.1f} s.",
+        f"Longest time without an answer: {outage_words(history)}.",
         "",
         "| operation | done | refused | no answer |",
         "|---|--:|--:|--:|",

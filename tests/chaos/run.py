@@ -26,11 +26,12 @@ import psycopg
 
 from tests.chaos import checker, faults, history, report
 from tests.chaos.client import SCHEDULE_EVERY_S, SCHEDULED_TYPE, SETTINGS, Client
-from tests.chaos.harness import Installation, free_port, wait_for
+from tests.chaos.harness import Installation, wait_for
 from tests.chaos.history import Recorder
-from tests.chaos.parts import Fleet, Part
+from tests.chaos.parts import ANSWER_S, Fleet, Part
 from tests.chaos.snapshot import Database
 from tests.chaos.wire import Wire
+from tests.ports import free_port
 from tests.postgres import OwnServer
 
 CLIENTS = 3
@@ -38,6 +39,7 @@ PARTS = {"web": 1, "keeper": 2, "wire": 3, "sdk": 2, "sdk-child": 2, "valkey": 1
 DRAIN_S = 120.0
 """And half as long again as the load went on: types with limits get more than their workers may take meanwhile."""
 WATCH_EVERY_S = 0.05
+REVIVE_EVERY_S = 1.0
 
 
 class Run:
@@ -197,9 +199,15 @@ class Run:
         recorder = Recorder(self._history, "faults")
         began = time.monotonic()
         for fault in faults.plan(self._seed, self._parts, load_s=self._load_s):
-            time.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+            self._look_after_all(began + fault.at_s)
             self._hit(fault, recorder)
-        time.sleep(max(0.0, began + self._load_s - time.monotonic()))
+        self._look_after_all(began + self._load_s)
+
+    def _look_after_all(self, until: float) -> None:
+        """As supervisors do: what gave up, because the database was away when it started, is started again."""
+        while (left_s := until - time.monotonic()) > 0:
+            time.sleep(min(left_s, REVIVE_EVERY_S))
+            self._fleet.revive()
 
     def _hit(self, fault: faults.Planned, recorder: Recorder) -> None:
         """Do it, unless the part is still coming back from the last one."""
@@ -236,18 +244,25 @@ class Run:
             mending.join()
         for part in self._fleet.parts.values():
             part.hit(signal.SIGCONT)
-            if not part.running():
-                part.end()
-                part.start()
-        self._fleet.await_web()
+        wait_for("answers from all of web", self._answers, within_s=ANSWER_S)
+
+    def _answers(self) -> bool:
+        self._fleet.revive()
+        return self._fleet.answers()
 
     def _drain(self, reader: Database) -> float:
         """Wait until all work is done; what is not by then stays for the checker to name."""
-        began = time.monotonic()
+        began = looked_at = time.monotonic()
+
+        def is_done() -> bool:
+            nonlocal looked_at
+            if time.monotonic() - looked_at > REVIVE_EVERY_S:
+                self._fleet.revive()
+                looked_at = time.monotonic()
+            return reader.unfinished() == 0
+
         with contextlib.suppress(AssertionError):
-            wait_for(
-                "the end of all work", lambda: reader.unfinished() == 0, within_s=DRAIN_S + self._load_s / 2
-            )
+            wait_for("the end of all work", is_done, within_s=DRAIN_S + self._load_s / 2)
         return time.monotonic() - began
 
 
@@ -276,7 +291,7 @@ def summary(outcome: report.Outcome) -> str:
     lines = [
         f"chaos on {outcome.database}, seed {outcome.seed}: {outcome.violated} violations",
         f"  {len(seen.ops)} operations in {outcome.load_s:.0f} s, {len(outcome.stored.jobs)} jobs, "
-        f"drained in {outcome.drain_s:.1f} s, longest outage {report.longest_outage_s(seen):.1f} s",
+        f"drained in {outcome.drain_s:.1f} s, longest outage {report.outage_words(seen)}",
         f"  {len(seen.faults)} faults: " + ", ".join(f"{kind} ×{n}" for kind, n in kinds.most_common()),
     ]
     for rule, found in outcome.violations.items():

@@ -288,7 +288,7 @@ def two_for_one_key(world: World) -> None:
 def two_holders(world: World) -> None:
     world.enqueue("unique-3", unique="key")
     world.enqueue("unique-4", unique="key")
-    world.now += 2  # longer than a transaction waits for another
+    world.now += 4  # longer than a transaction waits for another
     for id in ("unique-3", "unique-4"):
         world.settle(world.lease(id))
 

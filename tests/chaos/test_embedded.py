@@ -78,7 +78,8 @@ def test_one_that_was_left_behind_is_taken_over_with_the_settings_of_now(folder:
 def test_one_that_hangs_is_ended_and_replaced(folder: Path, start: Start):
     left = start(folder)
     os.kill(left.pid, signal.SIGSTOP)
-    new = embedded.start(folder, timeout_s=1, stop_s=1)
+    # So long the new one may take to start, too.
+    new = embedded.start(folder, timeout_s=3, stop_s=0.5)
     try:
         assert new.pid != left.pid
         assert not processes.alive(left.pid)

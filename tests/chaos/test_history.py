@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from tests.chaos.history import Recorder, read
-from tests.chaos.report import longest_outage_s
+from tests.chaos.report import Outage, longest_outage
 
 
 def test_an_answer_belongs_to_its_request(tmp_path: Path):
@@ -49,4 +49,4 @@ def test_an_outage_lasts_from_the_first_failure_to_the_next_answer(tmp_path: Pat
         recorder.event("cancel", phase, recorder.event("cancel", "invoke", job="a"))
     history = read(tmp_path)
     first, _, last = history.ops
-    assert longest_outage_s(history) == last.until - first.at
+    assert longest_outage(history) == Outage(first.at, last.until - first.at, "client-1")

@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from aerodash.keeper import lease
 from tests import postgres
-from tests.chaos.harness import Installation, wait_for
+from tests.chaos.harness import PATIENCE_S, Installation, wait_for
 
 pytestmark = pytest.mark.chaos
 
-TAKE_OVER_S = 5.0
 NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')", "postgresql": "clock_timestamp()"}
 
 
@@ -41,11 +41,16 @@ class Keepers:
 
     def holder(self) -> int | None:
         """The process that has the lease now, as the database says; None if nobody does."""
-        now = NOW[self.url.partition(":")[0]]
-        rows = self._ask(f"SELECT holder FROM aerodash_keeperlease WHERE expires_at > {now}")
-        return int(rows[0][0].split(":")[1]) if rows else None
+        held = self.lease()
+        return held and held[0]
 
-    def _ask(self, sql: str) -> list[tuple[str]]:
+    def lease(self) -> tuple[int, int] | None:
+        """(the process that has the lease now, its fence); None if nobody has it."""
+        now = NOW[self.url.partition(":")[0]]
+        rows = self._ask(f"SELECT holder, fence FROM aerodash_keeperlease WHERE expires_at > {now}")
+        return (int(rows[0][0].split(":")[1]), rows[0][1]) if rows else None
+
+    def _ask(self, sql: str) -> list[tuple[str, int]]:
         try:
             if self.url.startswith("sqlite"):
                 path = Path(urlsplit(self.url).path)
@@ -81,34 +86,33 @@ def keepers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keepers]
 
 
 def test_another_machine_takes_over_from_a_killed_keeper(keepers: Keepers):
-    holders = [wait_for("a keeper", keepers.holder, within_s=30)]
+    assert lease.LASTS_S + lease.RENEW_S < 5, "within five seconds, where nothing else keeps the machine busy"
+    holders = [wait_for("a keeper", keepers.holder)]
     for _ in range(2):
         killed = holders[-1]
         keepers.processes[killed].kill()
-        killed_at = time.monotonic()
-        holders.append(
-            wait_for("another keeper", lambda pid=killed: keepers.another_than(pid), within_s=TAKE_OVER_S)
-        )
-        assert time.monotonic() - killed_at < TAKE_OVER_S
+        holders.append(wait_for("another keeper", lambda pid=killed: keepers.another_than(pid)))
     assert len(set(holders)) == 3, "each machine had its turn"
     # The killed ones may not have come to say so.
-    fences = wait_for("the last one's word", keepers.begun_by(holders[-1]), within_s=TAKE_OVER_S)
-    assert fences == [max(keepers.begun())]
+    wait_for("the last one's word", keepers.begun_by(holders[-1]))
+    assert max(keepers.begun()) in keepers.begun_by(holders[-1])()
     assert len(set(keepers.begun())) == len(keepers.begun()), "no fence was held twice"
-    assert keepers.holder() == holders[-1]
+    assert wait_for("the last one's lease", keepers.holder) == holders[-1]
 
 
 def test_a_keeper_that_was_paused_has_lost_its_turn(keepers: Keepers):
-    first = wait_for("a keeper", keepers.holder, within_s=30)
+    first, old_fence = wait_for("a keeper", keepers.lease)
     os.kill(first, signal.SIGSTOP)
-    second = wait_for("another keeper", lambda: keepers.another_than(first), within_s=TAKE_OVER_S)
+    wait_for("another keeper", lambda: keepers.another_than(first))
     os.kill(first, signal.SIGCONT)
-    # It asks again within its second, so by the time another lease would have ended twice it has been told.
-    deadline = time.monotonic() + 4
+    # It asks again within its second, so by the time another lease would have ended it has been told.
+    deadline = time.monotonic() + lease.LASTS_S + lease.RENEW_S
     while time.monotonic() < deadline:
-        assert keepers.holder() == second
+        assert (keepers.lease() or (first, old_fence + 1))[1] > old_fence, "its turn is over"
+        time.sleep(0.05)
+    second = wait_for("a keeper", keepers.holder)
     keepers.processes[second].terminate()
-    assert keepers.processes[second].wait(15) == 0
-    given = wait_for("another keeper, at once", lambda: keepers.another_than(second), within_s=2.5)
-    assert given != second
+    assert keepers.processes[second].wait(PATIENCE_S) == 0
+    assert keepers.holder() != second, "it gave its lease back"
+    wait_for("another keeper", lambda: keepers.another_than(second))
     assert len(set(keepers.begun())) == len(keepers.begun()), "no fence was held twice"

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.chaos.harness import ROOT, Installation
+from tests.chaos.harness import PATIENCE_S, ROOT, Installation
 
 pytestmark = pytest.mark.chaos
 
@@ -30,6 +30,6 @@ def test_make_run_prints_json_alone_and_ctrl_c_in_its_terminal_stops_all(install
         installation.key = facts["api_key"]
         assert installation.ok("/cache/get", {"key": "user:1"})["exists"] is True
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-        process.wait(20)
+        process.wait(PATIENCE_S)
         assert process.stdout.read() == ""
     assert installation.processes() == {}

@@ -14,11 +14,10 @@ import pytest
 
 from aerodash.cli import migrating
 from tests import postgres
-from tests.chaos.harness import Installation, free_port, wait_for
+from tests.chaos.harness import PATIENCE_S, Installation, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.chaos
-
-STOP_S = 15.0
 
 
 @pytest.fixture
@@ -39,13 +38,13 @@ def installed(installation: Installation, server: postgres.OwnServer) -> Install
 
 def test_many_processes_serve_and_all_of_them_end_what_they_began(installed: Installation):
     process, _ = installed.up()
-    assert _serving(installed) == 3
+    wait_for("all three processes", lambda: _serving(installed) == 3)
     installed.ok("/cache/set", {"key": "a", "value": 1})
     with ThreadPoolExecutor(12) as callers:
         answers = list(callers.map(lambda _: installed.call("/cache/get", {"key": "a"})[0], range(120)))
     assert answers == [200] * 120
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert installed.processes() == {}
     assert "Killing" not in installed.log()
 
@@ -54,10 +53,10 @@ def test_machines_that_start_at_once_migrate_once(installed: Installation, serve
     with psycopg.connect(server.url("shop"), autocommit=True) as another:
         another.execute("SELECT pg_advisory_lock(%s)", [migrating.ADVISORY_LOCK])
         waiting = [installed.run("prepare", AERODASH_DATA=f"{installed.data}-{n}") for n in range(3)]
-        wait_for("all of them to wait", lambda: _connected(another) >= 3, within_s=30)
+        wait_for("all of them to wait", lambda: _connected(another) >= 3)
         assert not _tables(another), "nobody migrates while another machine does"
     for process in waiting:
-        assert process.wait(60) == 0, installed.log()
+        assert process.wait(PATIENCE_S) == 0, installed.log()
     with psycopg.connect(server.url("shop")) as another:
         assert _tables(another)
         (twice,) = another.execute(
@@ -95,7 +94,6 @@ def test_a_restarted_database_is_not_noticed_and_one_that_is_away_is_named(
     wait_for(
         "the database to be found again",
         lambda: all(installed.call("/cache/get", {"key": "a"})[0] == 200 for _ in range(6)),
-        within_s=5,
     )
 
 
@@ -108,7 +106,7 @@ def test_the_doctor_names_what_a_database_lacks(installation: Installation):
     installation.environment |= {"DATABASE_URL": lax.url("shop"), "AERODASH_WEB_PROCESSES": "4"}
     said = _doctor(installation)
     assert "ok    database: PostgreSQL 18" in said
-    assert "ok    database's clock: 0.0" in said
+    assert re.search(r"ok    database's clock: 0\.\d\d s", said)
     assert "MEND  database's encoding: LATIN1" in said
     assert "MEND  database's durability: fsync is off, synchronous_commit is off" in said
     assert "MEND  database's connections: 17 allowed" in said
@@ -121,7 +119,7 @@ def test_the_doctor_names_what_a_database_lacks(installation: Installation):
 
 def _doctor(installation: Installation) -> str:
     process = installation.run("doctor")
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, "Valkey is missing in any case"
     return output
 
@@ -145,7 +143,7 @@ def _tables(of: psycopg.Connection) -> list[tuple[str]]:
 
 def _page(installed: Installation, path: str) -> tuple[int, HTTPMessage, str]:
     try:
-        with urllib.request.urlopen(f"{installed.url}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"{installed.url}{path}", timeout=PATIENCE_S) as reply:
             return reply.status, reply.headers, reply.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:

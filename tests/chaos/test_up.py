@@ -9,22 +9,23 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import ROOT, Installation, wait_for
+from tests.chaos.harness import PATIENCE_S, ROOT, Installation, wait_for
 
 pytestmark = pytest.mark.chaos
 
-STOP_S = 15.0
+# A restart and a stop take 2 s each on an idle machine; this one runs tests.
+RESTART_S = 60.0
 
 
 def test_it_answers_keeps_everything_over_a_restart_and_stops_on_ctrl_c(installation: Installation):
     process, facts = installation.up("--demo")
     assert facts["url"] == installation.url
-    with urllib.request.urlopen(facts["console_url"], timeout=10) as page:
+    with urllib.request.urlopen(facts["console_url"], timeout=PATIENCE_S) as page:
         assert page.status == 200
     installation.ok("/cache/set", {"key": "kept", "value": {"n": 1}, "ttl": 3600})
     assert len(installation.ok("/cache/keys", {"prefix": "user:"})["keys"]) > 100
@@ -32,12 +33,12 @@ def test_it_answers_keeps_everything_over_a_restart_and_stops_on_ctrl_c(installa
     assert (installation.data / "demo-key").stat().st_mode & 0o777 == 0o600
 
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert installation.processes() == {}
 
     began = time.monotonic()
     process, again = installation.up("--demo")
-    assert time.monotonic() - began < 10, "the promise is 3 s on an idle machine; this one runs tests"
+    assert time.monotonic() - began < RESTART_S
     assert again["api_key"] == facts["api_key"]
     assert again["console_url"] != facts["console_url"], "a sign-in link works once"
     assert installation.ok("/cache/get", {"key": "kept"})["value"] == {"n": 1}
@@ -46,7 +47,7 @@ def test_it_answers_keeps_everything_over_a_restart_and_stops_on_ctrl_c(installa
     assert len(users) == len(set(users)) == 120
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert installation.processes() == {}
 
 
@@ -66,7 +67,7 @@ def test_what_is_kept_is_closed_to_other_users_whatever_the_umask(installation: 
     assert (installation.data / "aerodash.sqlite3").stat().st_mode & 0o777 == 0o600
     assert open_to_others() == []
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert open_to_others() == []
 
 
@@ -77,14 +78,14 @@ def test_demo_jobs_are_run_by_the_demo_worker(installation: Installation):
         jobs = installation.ok("/queue/jobs", {"limit": 200})["jobs"]
         return {job["status"] for job in jobs} & {"completed", "failed"}
 
-    wait_for("a completed job and a failed one", lambda: ended() == {"completed", "failed"}, within_s=30)
+    wait_for("a completed job and a failed one", lambda: ended() == {"completed", "failed"})
 
 
 def test_an_empty_installation_gets_an_owner_a_project_and_a_first_key_once(installation: Installation):
     process, facts = installation.up()
     assert installation.ok("/cache/set", {"key": "a", "value": 1})["success"] is True
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     _, again = installation.up()
     assert facts["api_key"].startswith("ac_secret_")
     assert again["api_key"] is None, "a key is shown once; only its digest is kept"
@@ -117,11 +118,11 @@ def test_a_stop_answers_long_polls_and_loses_no_request(installation: Installati
     enqueueing = [threading.Thread(target=enqueue) for _ in range(3)]
     for thread in (polling, *enqueueing):
         thread.start()
-    wait_for("requests under way", lambda: len(answers) > 50, within_s=20)
+    wait_for("requests under way", lambda: len(answers) > 50)
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     for thread in (polling, *enqueueing):
-        thread.join(STOP_S)
+        thread.join(PATIENCE_S)
     assert polled == [(200, {"jobs": []})]
     assert {status for status, _ in answers} == {201}
     with closing(sqlite3.connect(installation.data / "aerodash.sqlite3")) as database:
@@ -129,23 +130,23 @@ def test_a_stop_answers_long_polls_and_loses_no_request(installation: Installati
     assert stored == len(answers), "what was done was also answered"
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [
-        b"POST /v1/cache/get HTTP/1.1\r\nHos",
-        b"POST /v1/cache/get HTTP/1.1\r\nHost: x\r\nX-Aerostack-Key: %s\r\nContent-Length: 50\r\n\r\n{",
-        b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\nusername=",
-    ],
-    ids=["head", "API body", "form"],
-)
-def test_a_request_whose_end_never_comes_does_not_hold_up_a_stop(installation: Installation, begun: bytes):
+BEGUN = {
+    "head": b"POST /v1/cache/get HTTP/1.1\r\nHos",
+    "API body": b"POST /v1/cache/get HTTP/1.1\r\nHost: x\r\nX-Aerostack-Key: %s\r\nContent-Length: 50\r\n\r\n{",
+    "form": b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\nusername=",
+}
+
+
+def test_requests_whose_end_never_comes_do_not_hold_up_a_stop(installation: Installation):
     process, _ = installation.up()
     installation.ok("/cache/set", {"key": "kept", "value": 1})
-    with socket.create_connection(("127.0.0.1", installation.port)) as caller:
-        caller.sendall(begun.replace(b"%s", installation.key.encode()))
+    with ExitStack() as callers:
+        for begun in BEGUN.values():
+            caller = socket.create_connection(("127.0.0.1", installation.port))
+            callers.enter_context(caller).sendall(begun.replace(b"%s", installation.key.encode()))
         installation.ok("/cache/get", {"key": "kept"})
         process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_S) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert "Killing" not in installation.log()
     assert "are cut off" in installation.log()
     installation.up()
@@ -157,11 +158,12 @@ def test_a_second_ctrl_c_hurries(installation: Installation):
     os.kill(installation.pid_of("keeper"), signal.SIGSTOP)  # so that it cannot stop when asked to
     process.send_signal(signal.SIGINT)
     web = installation.pid_of("web")
-    wait_for("the keeper's turn to stop", lambda: web not in installation.processes(), within_s=STOP_S)
+    wait_for("the keeper's turn to stop", lambda: web not in installation.processes())
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert "Hurrying" in installation.log()
+    assert "is killed" not in installation.log(), "nobody waited for its time to be over"
     assert installation.processes() == {}
 
 
@@ -171,9 +173,7 @@ def test_a_part_that_is_killed_is_started_again(installation: Installation):
     for part in ("web", "keeper", "Valkey"):
         killed = installation.pid_of(part)
         os.kill(killed, signal.SIGKILL)
-        wait_for(
-            f"a new {part}", lambda part=part, killed=killed: _other(installation, part, killed), within_s=15
-        )
+        wait_for(f"a new {part}", lambda part=part, killed=killed: _other(installation, part, killed))
 
     def served() -> bool:
         try:
@@ -181,7 +181,7 @@ def test_a_part_that_is_killed_is_started_again(installation: Installation):
         except OSError:
             return False
 
-    wait_for("the entry from before", served, within_s=20)
+    wait_for("the entry from before", served)
     log = installation.log()
     assert all(f"{part} " in log and "starting it again" in log for part in ("web", "keeper", "Valkey"))
 
@@ -206,13 +206,13 @@ def test_children_of_a_killed_supervisor_stop_by_themselves_and_valkey_is_taken_
     valkey = installation.pid_of("Valkey")
     process.kill()
     process.wait()
-    wait_for("only Valkey runs", lambda: list(installation.processes()) == [valkey], within_s=STOP_S)
+    wait_for("only Valkey runs", lambda: list(installation.processes()) == [valkey])
 
     process, _ = installation.up()
     assert installation.pid_of("Valkey") == valkey
     assert installation.ok("/cache/get", {"key": "kept"})["value"] == 1
     process.send_signal(signal.SIGINT)
-    assert process.wait(STOP_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert installation.processes() == {}, "a Valkey that was taken over is stopped like an own one"
 
 
@@ -221,7 +221,7 @@ def test_a_server_process_does_not_outlive_what_could_stop_it(installation: Inst
     valkey, web = installation.pid_of("Valkey"), installation.pid_of("web")
     process.kill()
     os.kill(web, signal.SIGKILL)
-    wait_for("only Valkey runs", lambda: list(installation.processes()) == [valkey], within_s=STOP_S)
+    wait_for("only Valkey runs", lambda: list(installation.processes()) == [valkey])
 
 
 def test_a_second_start_on_the_same_folder_is_refused(installation: Installation):
@@ -318,7 +318,7 @@ def _refusal(installation: Installation, **variables: str) -> str:
         text=True,
         cwd=ROOT,
         env={**installation.environment, **variables},
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.returncode != 0

@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("aerodash", "cache_admin", "jobs_admin", "aerodash_sdk")
 COMPOSING = {"urls", "asgi", "wire", "console", "keeper", "cli", "demo", "management"}
 WEB = ("django.http", "django.template", "django.shortcuts", "ninja", "channels")
-CACHE_ENGINE = tuple(f"cache_admin.engine.{part}" for part in ("valkey", "link", "commands", "scripts"))
+CACHE_ENGINE = tuple(
+    f"cache_admin.engine.{part}" for part in ("valkey", "nodes", "replica", "link", "commands", "scripts")
+)
 JOB_ENGINE = tuple(
     f"jobs_admin.engine.{part}"
     for part in ("engine", "sqlite", "postgres", "grouping", "transactions", "wakes", "statements", "steps")

@@ -38,6 +38,16 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             "AERODASH_LOG_LEVEL: 'LOUD' is none of CRITICAL, DEBUG, ERROR, INFO, WARNING.",
         ),
         (
+            "VALKEY_URL",
+            "http://valkey",
+            "VALKEY_URL: it begins with none of redis://, rediss://, unix://.",
+        ),
+        (
+            "VALKEY_REPLICA_URL",
+            "redis://near:port",
+            "VALKEY_REPLICA_URL: a port in it is no number up to 65535.",
+        ),
+        (
             "AERODASH_PUBLIC_URL",
             "console.example.com",
             "AERODASH_PUBLIC_URL: 'console.example.com' is no address like https://console.example.com.",
