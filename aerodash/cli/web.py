@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -85,6 +86,9 @@ def load(target: str) -> Any:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     from aerodash.asgi import application
 
+    # What is loaded stays: without this each full collection walks all of it, and every caller waits meanwhile.
+    gc.collect()
+    gc.freeze()
     return application
 
 
