@@ -96,7 +96,7 @@ def take(operations: Iterable[Operation]) -> list[Operation]:
     taken = []
     now = timezone.now()
     with transaction.atomic():
-        for one in operations:
+        for one in _in_order(operations):
             mine = Row.objects.filter(pk=one.id, turn=one.turn, state__in=Row.OPEN)
             if mine.update(
                 turn=one.turn + 1,
@@ -117,7 +117,7 @@ def write(operations: Iterable[Operation]) -> dict[UUID, bool]:
     held = {}
     now = timezone.now()
     with transaction.atomic():
-        for one in operations:
+        for one in _in_order(operations):
             mine = Row.objects.filter(pk=one.id, turn=one.turn, state=Row.State.RUNNING)
             if mine.update(written_at=now, **_progress(one)):
                 asked = mine.values_list("cancel_requested_at", flat=True).get()
@@ -135,7 +135,7 @@ def end(one: Operation, state: str) -> bool:
 def put_down(operations: Iterable[Operation]) -> None:
     """Write how far each is and let the next keeper have it; nothing that was done stays uncounted."""
     with transaction.atomic():
-        for one in operations:
+        for one in _in_order(operations):
             mine = Row.objects.filter(pk=one.id, turn=one.turn, state=Row.State.RUNNING)
             mine.update(state=Row.State.WAITING, **_progress(one))
 
@@ -149,6 +149,11 @@ def prune(ended_before: datetime) -> int:
 def days_ago(days: int) -> datetime:
     ago: datetime = timezone.now() - timedelta(days=days)
     return ago
+
+
+def _in_order(operations: Iterable[Operation]) -> list[Operation]:
+    """By their ids, in which every transaction locks them, so that two keepers never wait for each other in a circle."""
+    return sorted(operations, key=lambda one: one.id)
 
 
 def _progress(one: Operation) -> dict[str, object]:
