@@ -18,9 +18,9 @@ SEND_TIMEOUT_S = 1.0
 RECONNECT_S = 1.0
 MERGE_S = 0.005
 """After a message was sent, what is to be sent waits so long for more: a message costs as much as an enqueue."""
-QUIET_S = 0.5
-"""After a message that nobody but this process heard, none is sent for so long: who begins to listen meanwhile looks
-for work then, and polls."""
+QUIET_S = 0.02
+"""After a message that nobody but this process heard, what is to be sent waits longer: in most installations there is
+nobody else. Not much longer, for somebody may begin to listen meanwhile."""
 
 logger = logging.getLogger(__name__)
 
