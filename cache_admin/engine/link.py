@@ -202,6 +202,7 @@ class Link:
                     return connection, greeting.result().epoch
             raise TimeoutError
         except BaseException:
+            _cut(connection)
             greeting.cancel()
             await asyncio.gather(greeting, return_exceptions=True)
             await _hang_up(connection)
@@ -217,6 +218,7 @@ class Link:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connection = None
+            _cut(connection)  # before anything is waited for: a close may come in between
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -318,10 +320,13 @@ def _parser_that_tells(on_data: Callable[[], None]) -> type[DefaultParser]:  # t
 
 async def _hang_up(connection: AbstractConnection) -> None:
     """Close at once, without waiting for a server that may never take what is still to be sent."""
-    writer = connection._writer
+    _cut(connection)
     await connection.disconnect(nowait=True)
-    if writer is not None:
-        writer.transport.abort()
+
+
+def _cut(connection: AbstractConnection) -> None:
+    if connection._writer is not None:
+        connection._writer.transport.abort()
 
 
 async def _greet(connection: AbstractConnection, to_load: Sequence[Script]) -> Greeting:
