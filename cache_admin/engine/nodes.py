@@ -10,8 +10,10 @@ Source: architecture, decision 7; the cluster specification of Valkey, "Redirect
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
@@ -61,7 +63,10 @@ class Nodes:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        await asyncio.gather(*(link.close() for link in (*self._primaries.values(), *self._seeds)))
+        closed: set[Link] = set()
+        while links := [link for link in self._links() if link not in closed]:  # an answer may lead to one more node
+            await asyncio.gather(*(link.close() for link in links))
+            closed.update(links)
         await asyncio.gather(*self._closing)
         for command, timer in self._pausing.items():
             timer.cancel()
@@ -95,6 +100,24 @@ class Nodes:
     def command(self, *parts: bytes | str | int) -> Coroutine[Any, Any, Any]:
         """Run a plain command, on the node of the key that comes second if there is one. As Link.command."""
         return (self._at(_text(parts[1])) if len(parts) > 1 else self._any()).command(*parts)
+
+    def command_on(self, key: bytes, *parts: bytes | str | int) -> Coroutine[Any, Any, Any]:
+        """Run a plain command on the node of this key, wherever it names it. As Link.command."""
+        return self._at(key).command(*parts)
+
+    def servers(self) -> list[tuple[str, int, Link]]:
+        """Each server that should hold keys: its address, "" for a socket, how many slots it has, 0 outside a cluster,
+        and its link."""
+        if self._by_slot is None:
+            link = self._any()
+            return [(_address(link), 0, link)]
+        slots = Counter(self._by_slot)
+        return [(_address(link), slots[link], link) for link in self._primaries.values() if slots[link]]
+
+    @property
+    def slots_missing(self) -> int:
+        """How many slots of a cluster are on no node that we know."""
+        return 0 if self._by_slot is None else self._by_slot.count(None)
 
     def read(self, project: ProjectId, names: Sequence[bytes]) -> Coroutine[Any, Any, list[bytes | None]]:
         """As Link.read."""
@@ -235,6 +258,11 @@ def _was_not_done(error: ResponseError) -> bool:
         isinstance(error, (AskError, TryAgainError))
         or "attempted to access a non local key in a cluster" in str(error)
     ) and not isinstance(error, ClusterDownError)
+
+
+def _address(link: Link) -> str:
+    parts = urlsplit(link.url)
+    return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else ""
 
 
 def _text(part: bytes | str | int) -> bytes:

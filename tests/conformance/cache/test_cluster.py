@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from redis.crc import key_slot
@@ -274,6 +274,21 @@ async def test_closing_leaves_no_task_and_answers_what_is_queued(cluster: Cluste
         await engine.get(project, "k1")
 
 
+async def test_closing_hangs_up_on_a_node_that_it_heard_of_meanwhile(cluster: Cluster, monkeypatch):
+    monkeypatch.setattr(Nodes, "_take_map", lambda *_: None)
+    before = asyncio.all_tasks()
+    nodes = Nodes(cluster.nodes[0].url)
+    await nodes.open()
+    await until(lambda: nodes.is_up)
+    elsewhere = project_on(cluster, cluster.nodes[1])
+    read = asyncio.create_task(nodes.command("GET", b"{%d}:v:k" % elsewhere))
+    await asyncio.sleep(0)
+    await nodes.close()
+    assert await read is None
+    assert not nodes.is_up
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_single_server_is_seen_to_be_none(tmp_path):
     with cache_servers.valkey() as server:
         nodes = Nodes(server.url)
@@ -281,6 +296,12 @@ async def test_a_single_server_is_seen_to_be_none(tmp_path):
         assert await nodes.command("GET", "k") is None
         assert not nodes.is_cluster
         await nodes.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def until_it_answers(engine: ValkeyCache, project: ProjectId):
