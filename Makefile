@@ -1,7 +1,5 @@
 # Each target sets up all it needs. ARGS goes to the command: make run ARGS=--json, make test ARGS="-k lease".
 .DEFAULT_GOAL := help
-# What asks Django's own database; tests/conformance/jobs and tests/chaos choose theirs themselves.
-ON_POSTGRES := tests/api tests/pages $(wildcard tests/conformance/test_*.py)
 .PHONY: help run test check lint format screenshots bench bench-cache bench-jobs chaos mutation model
 
 help: ## list the targets
@@ -13,8 +11,7 @@ run: ## start AeroDash with a demo project; Ctrl-C stops it
 test: ## check style and types, and run all tests, on SQLite and on PostgreSQL
 	@scripts/bootstrap test
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-	@CHROMIUM="$$(scripts/browser)" && SPIN="$$(scripts/spin || true)" && REDIS_SERVER="$$(scripts/redis || true)" && export CHROMIUM SPIN REDIS_SERVER && .venv/bin/python -m pytest $(ARGS)
-	@TEST_DATABASE=postgres .venv/bin/python -m pytest $(ON_POSTGRES) $(ARGS) || [ $$? -eq 5 ] # 5: ARGS leaves none
+	@.venv/bin/python scripts/tests $(ARGS)
 
 check: test ## what CI runs
 
