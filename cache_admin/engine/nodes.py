@@ -64,7 +64,8 @@ class Nodes:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         closed: set[Link] = set()
-        while links := [link for link in self._links() if link not in closed]:  # an answer may lead to one more node
+        # More than once: an answer that is waited for may lead to one more node.
+        while links := [link for link in self._links() if link not in closed]:
             await asyncio.gather(*(link.close() for link in links))
             closed.update(links)
         await asyncio.gather(*self._closing)

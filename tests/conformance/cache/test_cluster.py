@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.crc import key_slot
@@ -279,7 +279,9 @@ async def test_closing_hangs_up_on_a_node_that_it_heard_of_meanwhile(cluster: Cl
     before = asyncio.all_tasks()
     nodes = Nodes(cluster.nodes[0].url)
     await nodes.open()
-    await until(lambda: nodes.is_up)
+    async with asyncio.timeout(PATIENCE_S):
+        while not nodes.is_up:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
     elsewhere = project_on(cluster, cluster.nodes[1])
     read = asyncio.create_task(nodes.command("GET", b"{%d}:v:k" % elsewhere))
     await asyncio.sleep(0)
@@ -296,12 +298,6 @@ async def test_a_single_server_is_seen_to_be_none(tmp_path):
         assert await nodes.command("GET", "k") is None
         assert not nodes.is_cluster
         await nodes.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def until_it_answers(engine: ValkeyCache, project: ProjectId):
