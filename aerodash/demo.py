@@ -7,8 +7,10 @@ import json
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -19,7 +21,8 @@ from aerodash.auth import ALL_SCOPES, Door, Role, Scope, system_actor
 from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
-from jobs_admin.engine.contract import NewJob
+from jobs_admin import batches, job_types, schedules
+from jobs_admin.engine.contract import NewJob, TypeSettings
 
 SLUG = "demo"
 USERNAME = "demo"
@@ -47,14 +50,19 @@ def see_to_it() -> tuple[User, Project, str]:
 
 
 async def seed(project: ProjectId) -> None:
-    """Write the sample entries, flags and jobs, and note it in the audit log.
+    """Write the sample entries, flags, types, schedules and jobs, and note it in the audit log.
 
     Begun again after an interruption, it does not double the jobs.
     """
     chance = random.Random(8787)
     await cache.set_many(project, _ACTOR, entries=[*_entries(chance), *_flags()])
+    for type, say in _TYPES.items():
+        await job_types.configure(project, _ACTOR, type=type, settings=say)
+    for name, schedule in _SCHEDULES.items():
+        await schedules.set_schedule(project, _ACTOR, name=name, **schedule)
     if not await _has_jobs(project):
         await jobs.enqueue_many(project, _ACTOR, jobs=list(_jobs(chance)))
+        await _import(project, chance)
     await audit.record(project, _ACTOR, verb=SEEDED, target=SLUG)
 
 
@@ -75,6 +83,17 @@ def traffic(project: Project, stopping: threading.Event) -> None:
 async def _one_visit(project: ProjectId, chance: random.Random) -> None:
     await jobs.enqueue(project, _ACTOR, job=chance.choice(list(_jobs(chance))))
     await cache.increment(project, _ACTOR, key=f"views:post-{chance.randint(1, 40)}")
+
+
+async def _import(project: ProjectId, chance: random.Random) -> None:
+    """An upload as one batch, with a mail when its last row is done."""
+    mail = {"template": "import-finished", "to": "ines@example.com", "data": {"name": "Ines"}}
+    batch = await batches.create(
+        project, _ACTOR, name="customers-2026.csv", on_complete=_job("send-email", mail)
+    )
+    rows = [replace(job, batch=batch) for job in _rows(chance, 150)]
+    await jobs.enqueue_many(project, _ACTOR, jobs=rows)
+    await batches.seal(project, _ACTOR, batch=batch)
 
 
 async def _has_jobs(project: ProjectId) -> bool:
@@ -234,9 +253,7 @@ def _jobs(chance: random.Random) -> Iterator[NewJob]:
     ):
         event = {"id": f"evt_{_token(chance)}", "type": "order.paid", "amount": chance.randint(500, 20_000)}
         yield _job("deliver-webhook", {"url": f"https://{host}/orders", "event": event}, max_retries=2)
-    for number in range(1, 13):
-        row = {"name": chance.choice(_NAMES), "amount": f"{chance.randint(100, 9999) / 100}"}
-        yield _job("import-row", {"row": number, "data": row}, max_retries=1)
+    yield from _rows(chance, 12)
     yield _job("import-row", {"row": 13, "data": {"name": "Omar", "amount": "12,5O"}}, max_retries=0)
     for width in (32, 64, 96):
         yield _job("resize-image", {"path": f"products/{_token(chance)}.png", "width": width})
@@ -244,6 +261,12 @@ def _jobs(chance: random.Random) -> Iterator[NewJob]:
     for delay_s, template in zip(later, (*templates, "welcome"), strict=True):
         mail = {"template": template, "to": "later@example.com", "data": {"name": "Lena"}}
         yield _job("send-email", mail, delay_s=delay_s)
+
+
+def _rows(chance: random.Random, count: int) -> Iterator[NewJob]:
+    for number in range(1, count + 1):
+        row = {"name": chance.choice(_NAMES), "amount": f"{chance.randint(100, 9999) / 100}"}
+        yield _job("import-row", {"row": number, "data": row}, max_retries=1)
 
 
 def _entry(key: str, value: object, ttl_s: int | None, metadata: object | None = None) -> Sample:
@@ -260,3 +283,30 @@ def _json(value: object) -> bytes:
 
 def _token(chance: random.Random) -> str:
     return "".join(chance.choices(_LETTERS, k=12))
+
+
+_TYPES = {
+    "deliver-webhook": TypeSettings(concurrency=2, rate=20, rate_per_ms=1000, timeout_ms=30_000),
+    "generate-report": TypeSettings(concurrency=1, timeout_ms=60_000, retention_completed_s=30 * 24 * 3600),
+}
+
+_SCHEDULES: dict[str, dict[str, Any]] = {
+    "nightly-report": {
+        "job": _job("generate-report", {"month": "2026-01", "format": "csv"}),
+        "cron_line": "30 2 * * *",
+        "timezone": "Europe/Berlin",
+    },
+    "product-pictures": {
+        "job": _job("resize-image", {"path": "products/of-the-day.png", "width": 64}),
+        "every_s": 120.0,
+    },
+    "monday-newsletter": {
+        "job": _job(
+            "send-email",
+            {"template": "onboarding-tip-2", "to": "readers@example.com", "data": {"name": "all"}},
+        ),
+        "cron_line": "0 8 * * 1",
+        "timezone": "Europe/Lisbon",
+        "paused": True,
+    },
+}

@@ -27,6 +27,7 @@ SUBJECTS = {
     "onboarding-tip-1": "{name}, your first cache entry",
     "onboarding-tip-2": "{name}, your first job",
     "password-reset": "Your new password",
+    "import-finished": "Your import has finished",
 }
 
 

@@ -11,7 +11,7 @@ from aerodash.cli.main import main
 from aerodash.ids import ProjectId
 from aerodash.models import ApiKey, AuditEntry, Member, Project, User
 from cache_admin import queries, services
-from jobs_admin.models import Job
+from jobs_admin.models import Batch, Job, Schedule
 
 
 @pytest.fixture
@@ -35,6 +35,13 @@ def test_it_is_complete(fresh_demo, actor):
     types = set(Job.objects.filter(project_id=project.pk).values_list("type", flat=True))
     assert types == {
         "send-email", "send-welcome-email", "generate-report", "deliver-webhook", "import-row", "resize-image",
+    }  # fmt: skip
+    batch = Batch.objects.get(project_id=project.pk)
+    assert (batch.name, batch.sealed_at_ms is not None) == ("customers-2026.csv", True)
+    assert Job.objects.filter(batch_id=batch.pk).count() == 150
+    of_project = Schedule.objects.filter(project_id=project.pk)
+    assert set(of_project.values_list("name", flat=True)) == {
+        "nightly-report", "product-pictures", "monday-newsletter",
     }  # fmt: skip
 
 
