@@ -35,6 +35,12 @@ def host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
+def address(url: str) -> str:
+    """What tells the server of a URL with one node from others: host and port, or the socket's path; no password."""
+    parts = urlsplit(url)
+    return parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+
+
 def _one(parts: SplitResult, netloc: str) -> SplitResult:
     node = parts._replace(netloc=netloc)
     try:

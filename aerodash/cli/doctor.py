@@ -133,7 +133,7 @@ def engine(settings: ModuleType) -> Iterator[Finding]:
     """What there is to say about Valkey; `aerodash up` says what of it is to be mended."""
     nodes = valkey_url.nodes(settings.VALKEY_URL)
     for url in nodes:
-        yield from _valkey(url, f" {valkey_url.host(url)}" if len(nodes) > 1 else "")
+        yield from _valkey(url, f" {valkey_url.address(url)}" if len(nodes) > 1 else "")
     if settings.VALKEY_REPLICA_URL:
         yield from _replica(nodes[0], settings.VALKEY_REPLICA_URL)
 
