@@ -138,3 +138,10 @@ def test_lease_hands_out_jobs_with_their_tokens() -> None:
     call = work.lease(WorkerIdentity("w", "h", 1, "0"), types=["send-email"], limit=1, lease_s=30, wait_s=0)
     [leased] = answer(call, {"jobs": [{**RECORD, "status": "processing", "leaseToken": "tok"}]})
     assert (leased.id, leased.lease_token) == ("0192", "tok")
+
+
+def test_flush_says_how_many_and_raises_if_somebody_stopped_it() -> None:
+    assert answer(cache.flush(""), {"success": True, "deleted": 7}) == 7
+    with pytest.raises(errors.Stopped) as stopped:
+        answer(cache.flush(""), {"success": False, "deleted": 3})
+    assert stopped.value.details == {"deleted": 3}

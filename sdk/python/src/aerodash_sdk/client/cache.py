@@ -112,5 +112,8 @@ class Cache:
         return bool(self._call(cache_calls.expire(key, ttl)))
 
     def flush(self, prefix: str = "") -> int:
-        """Remove every entry that begins with prefix, or all of the project's. Returns how many."""
+        """Remove every entry that begins with prefix, or all of the project's. Returns how many.
+
+        Raises Stopped if somebody stopped it in the console meanwhile; details["deleted"] says how many were removed.
+        """
         return int(self._call(cache_calls.flush(prefix)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aerodash_sdk.core.errors import Stopped
 from aerodash_sdk.core.json_text import encode
 from aerodash_sdk.core.records import Entry, ListedKey, Page
 from aerodash_sdk.core.request import Repeat, Request, request
@@ -83,9 +84,7 @@ def expire(key: str, ttl: int | None) -> Request[bool]:
 
 def flush(prefix: str) -> Request[int]:
     # Never twice: a second one would also take what was written after the first.
-    return request(
-        "/cache/flush", lambda reply: int(reply["deleted"]), repeat=Repeat.IF_UNSENT, prefix=prefix or None
-    )
+    return request("/cache/flush", _flushed, repeat=Repeat.IF_UNSENT, prefix=prefix or None)
 
 
 def _present(**fields: object) -> dict[str, object]:
@@ -95,6 +94,15 @@ def _present(**fields: object) -> dict[str, object]:
 def _nothing(reply: dict[str, Any]) -> None:
     if reply["success"] is not True:
         raise ValueError("success is not true")
+
+
+def _flushed(reply: dict[str, Any]) -> int:
+    deleted = int(reply["deleted"])
+    if reply["success"] is not True:
+        raise Stopped(
+            f"The flush was stopped after {deleted} entries.", status=200, details={"deleted": deleted}
+        )
+    return deleted
 
 
 def _bool(value: object) -> bool:

@@ -86,3 +86,7 @@ class NoSuchJob(AeroDashError):
 
 class WaitTimedOut(AeroDashError):
     """A job that was waited for had not ended in time; it goes on."""
+
+
+class Stopped(AeroDashError):
+    """Somebody stopped the work in the console before it was done; details.deleted says how much of it was."""
