@@ -22,13 +22,13 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest  # noqa: E402
-from servestatic import ServeStaticASGI  # noqa: E402
 
-from aerodash import engines, health  # noqa: E402
+from aerodash import engines, health, limits  # noqa: E402
 from aerodash.errors import AeroDashError  # noqa: E402
 from aerodash.middleware import new_request_id  # noqa: E402
 from aerodash.realtime.consumer import say_restarting  # noqa: E402
 from aerodash.realtime.routing import websocket_urlpatterns  # noqa: E402
+from aerodash.static_files import StaticFiles  # noqa: E402
 from aerodash.urls import ring  # noqa: E402
 from aerodash.wire import execute as wire  # noqa: E402
 from aerodash.wire import express  # noqa: E402
@@ -49,7 +49,7 @@ class Application:
     def __init__(self, *, express: bool) -> None:
         self.express = express
         self._ninja_lane = _ApiHandler()
-        self._pages = _with_static_files(ASGIHandler())
+        self._pages = StaticFiles(ASGIHandler())
         self._sockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,8 +64,10 @@ class Application:
             if not path.startswith("/v1/") and path != "/v1":
                 if path in health.PATHS:
                     await health.serve(scope, send)
+                elif _content_length(scope) > limits.PAGE_BYTES:
+                    await _refuse_length(send)
                 else:
-                    await self._pages(scope, receive, send)
+                    await self._pages(scope, _bounded(receive), send)
             elif scope["method"] == "OPTIONS":
                 await _preflight(scope, send)
             elif path in _DOCUMENTS:
@@ -128,6 +130,31 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
+def _content_length(scope: Scope) -> int:
+    length = express.headers_of(scope).get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+async def _refuse_length(send: Send) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    said = f"The request is larger than {limits.PAGE_BYTES} bytes.\n".encode()
+    await send({"type": "http.response.body", "body": said})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A receive that hangs up on a body longer than any page takes: Django would write all of it to disk, whoever asks."""
+    size_bytes = 0
+
+    async def bounded() -> MutableMapping[str, Any]:
+        nonlocal size_bytes
+        message = await receive()
+        size_bytes += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if size_bytes > limits.PAGE_BYTES else message
+
+    return bounded
+
+
 async def _preflight(scope: Scope, send: Send) -> None:
     headers = express.headers_of(scope)
     origin = headers.get("origin", "")
@@ -183,17 +210,6 @@ async def _cut_off() -> None:
     log.warning("requests that were not over after %g s are cut off", FINISH_S)
     await engines.release()
     os._exit(0)
-
-
-def _with_static_files(application: Any) -> ServeStaticASGI:
-    """Serve static/ and the apps' own static folders outside Django's middleware."""
-    from django.contrib.staticfiles.finders import get_finders
-
-    served = ServeStaticASGI(application, allow_all_origins=False, autorefresh=settings.DEBUG)
-    for finder in get_finders():
-        for storage in getattr(finder, "storages", {}).values():
-            served.add_files(storage.location, prefix=settings.STATIC_URL)
-    return served
 
 
 application = Application(express=settings.AERODASH_EXPRESS)

@@ -16,6 +16,13 @@ SET_MANY_ENTRIES = 1000
 DELETE_MANY_KEYS = 10_000
 LIST_KEYS = 1000
 KEYS_KEYS = 10_000
+IMPORT_BYTES = 4 * 1024**3
+IMPORT_LINE_BYTES = 2 * VALUE_BYTES + 64 * 1024
+"""An export writes a value that has line ends as a text, in which each byte may need two."""
+IMPORTS_KEPT = 20
+"""Of one project: uploaded files that nobody has removed and that are not a week old."""
+PAGE_BYTES = IMPORT_BYTES + 1024 * 1024
+"""Of a request to the console: the largest is an upload with what its form adds."""
 COUNTER_MIN = -(2**63)
 COUNTER_MAX = 2**63 - 1
 

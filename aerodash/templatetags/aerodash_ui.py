@@ -3,16 +3,20 @@
 Times show relative with the exact UTC in the title; static/js/times.js keeps them going. Source: mock README.
 """
 
+import functools
+import re
 import time
+import warnings
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aerodash import instants
+from aerodash import instants, static_files
 
 register = template.Library()
 
@@ -48,8 +52,14 @@ STATUS = {
 
 
 @register.simple_tag
+@functools.lru_cache(maxsize=1024)  # a page has two hundred
 def icon(name: str, css: str = "") -> SafeString:
-    """{% icon "clock" %}: an icon from the sprite, hidden from screen readers: the word beside it speaks."""
+    """{% icon "clock" %}: an icon from the sprite, hidden from screen readers: the word beside it speaks.
+
+    One that the sprite lacks leaves its place empty and warns, which in tests is an error.
+    """
+    if name not in _icons():
+        warnings.warn(f"No icon {name!r}: scripts/vendor icons, or CHOSEN_ICONS there.", stacklevel=2)
     return format_html(
         '<svg class="ad-ico{}" aria-hidden="true"><use href="{}#{}"/></svg>',
         f" {css}" if css else "",
@@ -138,6 +148,36 @@ def since(at: datetime | None) -> SafeString:
     )
 
 
+@register.inclusion_tag("components/chart.html")
+def chart(chart: object) -> dict[str, object]:
+    """{% chart chart %}: a panel with lines over time, from an aerodash.console.charts.Chart."""
+    return {"chart": chart}
+
+
+@register.inclusion_tag("components/ranges.html")
+def ranges(window: object, url: str) -> dict[str, object]:
+    """{% ranges window url %}: which time the page shows, to be chosen. window: aerodash.console.charts.Window.
+
+    url: the address of the page with all its state but the time.
+    """
+    from aerodash.console import charts  # which writes figures with this module
+
+    return {
+        "window": window,
+        "ranges": [
+            (
+                label,
+                charts.with_params(url, {} if name == window.default else {"range": name}),
+                name == window.range,
+            )  # type: ignore[attr-defined]
+            for name, (label, _) in charts.RANGES.items()
+        ],
+        "whole_url": url or "?",
+        "fields": parse_qsl(urlsplit(url).query),
+        "path": urlsplit(url).path,
+    }
+
+
 @register.simple_tag
 def now_ms() -> int:
     """The server's time, by which the script corrects the browser's clock."""
@@ -205,6 +245,12 @@ def left_text(seconds: float) -> str:
         return f"{whole // 86400:,} d {whole // 3600 % 24:02} h"
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours:02}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+@functools.cache
+def _icons() -> frozenset[str]:
+    sprite = static_files.find(SPRITE)
+    return frozenset(re.findall(r'<symbol id="([^"]+)"', sprite.content.decode())) if sprite else frozenset()
 
 
 def _exact(at: datetime) -> str:

@@ -2,6 +2,10 @@
 import "./theme.js";
 import "./times.js";
 import "./copy.js";
+import "./dialogs.js";
+import "./search.js";
 import "./keys.js";
+import "./lists.js";
+import "./select.js";
 import "./toasts.js";
 import "./live.js";

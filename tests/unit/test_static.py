@@ -1,6 +1,5 @@
-"""What pages name under static/ is there, and small enough."""
+"""What pages name under static/ is there."""
 
-import gzip
 import importlib.machinery
 import importlib.util
 import re
@@ -28,7 +27,9 @@ def named_files() -> set[str]:
     for path in STATIC.glob("css/*.css"):
         named.update(f"css/{url}" for url in re.findall(r'url\("(\.\./[^"]+)"\)', path.read_text()))
     for path in STATIC.glob("js/*.js"):
-        named.update(f"js/{url}" for url in re.findall(r'(?:from|import) "\./([^"]+)"', path.read_text()))
+        named.update(
+            f"js/{url}" for url in re.findall(r'(?:from|import) "(\.{1,2}/[^"]+)"', path.read_text())
+        )
     return named
 
 
@@ -45,26 +46,9 @@ def test_every_icon_in_use_is_in_the_sprite() -> None:
     assert vendor_script().used_icons() <= there, "run scripts/vendor icons"
 
 
-def test_compressed_files_are_those_beside_them() -> None:
-    for packed in STATIC.rglob("*.gz"):
-        assert gzip.decompress(packed.read_bytes()) == packed.with_suffix("").read_bytes(), packed.name
-
-
 def test_every_vendored_folder_has_its_licence() -> None:
     for folder in (STATIC / "vendor").iterdir():
         assert (folder / "LICENSE").is_file(), folder.name
-
-
-def test_first_visit_is_at_most_250_kb() -> None:
-    files = [STATIC / name for name in named_files() if not name.endswith(".svg")] + [
-        *STATIC.rglob("icons.svg")
-    ]
-
-    def sent(path: Path) -> int:
-        packed = path.with_name(f"{path.name}.gz")
-        return (packed if packed.exists() else path).stat().st_size
-
-    assert sum(sent(path.resolve()) for path in set(files)) <= 250_000
 
 
 def test_style_sheet_is_cut_to_what_can_match() -> None:
