@@ -184,3 +184,56 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}: {self.state}"
+
+
+class RollupDelta(models.Model):
+    """What one process counted in a project within two seconds, until the keeper adds it to the buckets.
+
+    figures: JSON text, as aerodash.rollups.tally writes it.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False, db_constraint=False)
+    figures = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.pk} of {self.project_id}"
+
+
+class RollupSeries(models.Model):
+    """One line of one timeline: a metric of a project, of one label or ("") of all.
+
+    first_at_s: the bucket it began with. counter, turn: of a count that is read off a counter elsewhere, what that said
+    last, and how often it was read; a keeper that read an older turn adds nothing.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False, db_constraint=False)
+    metric = models.CharField(max_length=64)
+    label = models.CharField(max_length=128)
+    first_at_s = models.BigIntegerField()
+    counter = models.BigIntegerField(null=True)
+    turn = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["project", "metric", "label"], name="rollup_series_key"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.label}"
+
+
+class RollupBucket(models.Model):
+    """What a series has in the step_s seconds from at_s on; see aerodash.rollups.cells.Cell."""
+
+    pk = models.CompositePrimaryKey("series_id", "step_s", "at_s")
+    series = models.ForeignKey(RollupSeries, models.CASCADE, db_index=False, db_constraint=False)
+    step_s = models.IntegerField()
+    at_s = models.BigIntegerField()
+    count = models.BigIntegerField()
+    total = models.FloatField()
+    least = models.FloatField(null=True)
+    most = models.FloatField(null=True)
+    times = models.BinaryField(default=bytes)
+
+    def __str__(self) -> str:
+        return f"{self.count} from {self.at_s} for {self.step_s} s"

@@ -11,17 +11,20 @@ class JobsAdminConfig(AppConfig):
 
     def ready(self) -> None:
         from aerodash import engines
-        from jobs_admin import reading
+        from aerodash.rollups import metrics
+        from jobs_admin import reading, rollups
 
+        metrics.register(*rollups.METRICS)
         engines.register("jobs", _engine)
         engines.register(reading.ENGINE, reading.Reader)
 
 
 def _engine() -> "JobEngine":
-    from jobs_admin import batches
+    from jobs_admin import batches, rollups
 
     engine = _of_database()
     engine.on_finished = batches.tell
+    engine.on_figures = rollups.count
     return engine
 
 

@@ -1,11 +1,15 @@
-"""What the keeper does for jobs: it ends what is over, forgets what is old, and keeps the counters short and right."""
+"""What the keeper does for jobs: it ends what is over, forgets what is old, and keeps the counters short and right.
+
+It measures what waits and who works, for the timeline.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
-from jobs_admin import batches, schedules, services
+from aerodash.rollups.keeper import LOOK_EVERY_S, Sampler
+from jobs_admin import batches, rollups, schedules, services
 
 SWEEP_EVERY_S = 0.5
 FIRE_EVERY_S = 0.5
@@ -77,4 +81,5 @@ TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
     ("jobs.prune", PRUNE_EVERY_S, prune),
     ("jobs.forget", FORGET_EVERY_S, forget),
     ("jobs.reconcile_counters", RECONCILE_EVERY_S, reconcile_counters),
+    ("jobs.measure", LOOK_EVERY_S, Sampler(rollups.measure).run),
 ]

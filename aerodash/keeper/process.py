@@ -1,7 +1,7 @@
 """The keeper process: runs each task at its interval for as long as it holds the lease.
 
-A task is (name, interval_s, async callable); cache_admin.keeper.TASKS, jobs_admin.keeper.TASKS and
-aerodash.operations.keeper.TASKS list them. Tasks must bear that one run is cut off and begun again elsewhere.
+A task is (name, interval_s, async callable); the apps' own keeper.TASKS, and those of aerodash.operations and
+aerodash.rollups, list them. Tasks must bear that one run is cut off and begun again elsewhere.
 """
 
 import asyncio
@@ -39,12 +39,13 @@ def run() -> None:
 
 
 def tasks() -> list[Task]:
-    """What there is to do, from both apps and for the operations of either."""
+    """What there is to do, from both apps, for the operations of either, and for what both put on the timeline."""
     from aerodash.operations.keeper import TASKS as operations
+    from aerodash.rollups.keeper import TASKS as rollups
     from cache_admin.keeper import TASKS as cache
     from jobs_admin.keeper import TASKS as jobs
 
-    return [*cache, *jobs, *operations]
+    return [*cache, *jobs, *operations, *rollups]
 
 
 class Keeper:

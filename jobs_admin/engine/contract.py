@@ -22,6 +22,7 @@ type Settled = Literal["accepted", "lease_lost", "cancelled"]
 type Beat = Literal["extended", "lease_lost", "cancel_requested"]
 type Heard = Literal["accepted", "lease_lost", "cancel_requested"]
 type Refusal = Literal["not_found", "not_finished", "unique_taken"]
+type NotRunNow = Literal["not_found", "not_waiting", "due_already"]
 type Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -197,6 +198,14 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class RunNow:
+    """Which waiting jobs were made due now, and why not the others."""
+
+    job_ids: tuple[JobId, ...]
+    refused: dict[str, NotRunNow]
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A worker that was seen to die. reason, traceback: for the attempts that it takes with it.
 
@@ -263,6 +272,21 @@ class Finished:
     job_id: JobId | None
 
 
+@dataclass(slots=True)
+class Figures:
+    """What a committed transaction did, for the timeline; tuples, because a transaction may end thousands of runs.
+
+    enqueued: jobs by project and type. started: project, type, and how many ms the job had been due when it was leased.
+    ended: project, type, where the job stands since ("pending": it is tried again), and how many ms the run took, None
+    where that says nothing about the handler: it was cancelled, its worker fell silent, or it never began.
+    """
+
+    at_ms: int = 0
+    enqueued: dict[tuple[ProjectId, str], int] = field(default_factory=dict)
+    started: list[tuple[ProjectId, str, int]] = field(default_factory=list)
+    ended: list[tuple[ProjectId, str, str, int | None]] = field(default_factory=list)
+
+
 class JobEngine(ABC):
     """Every verb is one atomic step, durable when it returns, and answers only for its own part of a group.
 
@@ -276,6 +300,9 @@ class JobEngine(ABC):
 
     on_finished: Callable[[Finished], None]
     """Called on the engine loop for each batch that the engine itself found over, after its end is committed."""
+
+    on_figures: Callable[[Figures], None]
+    """Called on the engine loop after each commit that there is something to count of; callers are answered before."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -359,6 +386,10 @@ class JobEngine(ABC):
         self, project: ProjectId, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
     ) -> Retried:
         """Put ended jobs back as pending, due now, with the whole budget; with another payload if one is given."""
+
+    @abstractmethod
+    async def run_now(self, project: ProjectId, who: Who, job_ids: Sequence[JobId]) -> RunNow:
+        """Make pending jobs that are due later due now. What else holds them back (pause, limits, deadline) still does."""
 
     @abstractmethod
     async def pause(self, project: ProjectId, who: Who, type: str, reason: str) -> None:

@@ -28,6 +28,7 @@ from jobs_admin.engine.contract import (
     NewJob,
     Report,
     Retried,
+    RunNow,
     RunResult,
     Settled,
     Swept,
@@ -45,6 +46,7 @@ from jobs_admin.engine.steps.calls import (
     PauseCall,
     ReportCall,
     RetryCall,
+    RunNowCall,
     SettingsCall,
     SettleCall,
 )
@@ -77,6 +79,7 @@ class SqlEngine(JobEngine):
                 STEPS,
                 clock,
                 on_commit=self._after_commit,
+                on_figures=lambda figures: self.on_figures(figures),
                 name=f"jobs-writer-{lane}",
                 waiting_max=waiting_max,
             )
@@ -87,6 +90,7 @@ class SqlEngine(JobEngine):
         self._writer_of = {verb: self._writers[lane_of.get(verb, rest)] for verb in STEPS}
         self._ending = False
         self.on_finished = lambda _: None
+        self.on_figures = lambda _: None
 
     async def open(self) -> None:
         self._wakes.open()
@@ -210,6 +214,10 @@ class SqlEngine(JobEngine):
         self, project: ProjectId, who: Who, job_ids: Sequence[JobId], *, payload: str | None = None
     ) -> Retried:
         done: Retried = await self.call("retry", RetryCall(project, who, job_ids, payload), jobs=len(job_ids))
+        return done
+
+    async def run_now(self, project: ProjectId, who: Who, job_ids: Sequence[JobId]) -> RunNow:
+        done: RunNow = await self.call("run_now", RunNowCall(project, who, job_ids), jobs=len(job_ids))
         return done
 
     async def pause(self, project: ProjectId, who: Who, type: str, reason: str) -> None:

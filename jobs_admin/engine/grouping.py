@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aerodash.errors import EngineDown
+from jobs_admin.engine.contract import Figures
 from jobs_admin.engine.transactions import Transaction
 
 logger = logging.getLogger(__name__)
@@ -100,15 +101,20 @@ class GroupCommit:
         clock: Callable[[], int],
         *,
         on_commit: Effects,
+        on_figures: Callable[[Figures], None] = lambda _: None,
         name: str = "jobs-writer",
         waiting_max: int = WAITING_MAX,
         waiting_bytes: int = WAITING_BYTES,
     ) -> None:
-        """on_commit: told on the loop which projects have jobs to lease and which batches lost an unfinished member."""
+        """on_commit: told on the loop which projects have jobs to lease and which batches lost an unfinished member.
+
+        on_figures: told afterwards what the transaction did, if there is something to count.
+        """
         self._dialect = dialect
         self._steps = steps
         self._clock = clock
         self._on_commit = on_commit
+        self._on_figures = on_figures
         self._name = name
         self._waiting_max = waiting_max
         self._waiting_bytes = waiting_bytes
@@ -195,7 +201,7 @@ class GroupCommit:
         try:
             session = self._opened()
             transaction = session.begin(durable=any(unit.step.durable for unit in group))
-            now = self._clock()
+            now = transaction.figures.at_ms = self._clock()
             for units in _by_step(group):
                 results = units[0].step.run(transaction, now, [unit.call for unit in units])
                 for unit, result in zip(units, results, strict=True):
@@ -252,8 +258,13 @@ class GroupCommit:
                 unit.future.set_exception(unit.error)
             else:
                 unit.future.set_result(unit.result)
-        if transaction is not None and (transaction.due or transaction.ended):
+        if transaction is None:
+            return
+        if transaction.due or transaction.ended:
             self._on_commit(transaction.due, transaction.ended)
+        figures = transaction.figures
+        if figures.enqueued or figures.started or figures.ended:
+            self._on_figures(figures)
 
 
 def _by_step(group: list[_Unit]) -> Iterator[list[_Unit]]:

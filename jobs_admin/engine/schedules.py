@@ -1,6 +1,7 @@
 """What the steps of schedules take and answer. Callers name a step to JobEngine.call; part of the engines' contract.
 
 set_schedule: ScheduleSet -> its next slot, None while it is paused
+change_schedule: ScheduleChange -> Changed
 delete_schedule: ScheduleRef -> bool, whether there was one
 scheduled_job: ScheduleRef -> NewJob, or None if there is no such schedule
 due_schedules: DueBefore -> DueSchedules
@@ -39,6 +40,22 @@ class ScheduleSet:
     every_ms: int | None = None
     next_at_ms: int | None = None
     paused: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleChange:
+    """Replace all that is said about a schedule, if it still is at the version that it was read with."""
+
+    said: ScheduleSet
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """done: False where somebody changed or deleted it meanwhile. next_at_ms: its next slot, None while it is paused."""
+
+    done: bool
+    next_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

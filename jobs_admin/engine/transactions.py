@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs_admin.engine.contract import Figures
 from jobs_admin.engine.marks import EXPIRY_FULL_EVERY_MS, EXPIRY_LOOKS, Marks
 
 type Row = tuple[Any, ...]
@@ -63,6 +64,8 @@ class Transaction(ABC):
         """Batches of which a member has ended."""
         self.freed: set[tuple[int, str]] = set()
         """Types of which a run has ended."""
+        self.figures = Figures()
+        """What there is to count once this is committed."""
         self._counters: dict[tuple[int, str, str], int] = {}
         self._batches: dict[tuple[str, str], int] = {}
         self._on_commit: list[Callable[[], None]] = []

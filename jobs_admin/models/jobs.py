@@ -193,6 +193,8 @@ class JobEvent(models.Model):
         POISONED = "poisoned"
         EXPIRED = "expired"
         REPLACED = "replaced"
+        RUN_NOW = "run_now"
+        CANCEL_SEEN = "cancel_seen"
 
     job = models.ForeignKey(Job, models.CASCADE, db_index=False, db_constraint=False)
     at_ms = models.BigIntegerField()

@@ -34,7 +34,7 @@ DIALECTS = ("sqlite", "postgres", "python")
 SUITE = Path("tests/conformance/jobs")
 # Not plans and sizes, which are about speed.
 FILES = (
-    "guards", "key_guards", "row_guards", "states", "batches", "schedules", "types", "workers", "prune", "carried",
+    "guards", "key_guards", "row_guards", "states", "run_now", "batches", "schedules", "types", "workers", "prune", "carried",
     "state_machine", "waiting", "group_commit", "postgres",
 )  # fmt: skip
 NOT_COPIED = shutil.ignore_patterns(

@@ -73,6 +73,13 @@ class RetryCall:
 
 
 @dataclass(frozen=True, slots=True)
+class RunNowCall:
+    project: ProjectId
+    who: Who
+    job_ids: Sequence[JobId]
+
+
+@dataclass(frozen=True, slots=True)
 class LostCall:
     project: ProjectId
     lost: Lost

@@ -50,6 +50,7 @@ def _cancel(tx: Transaction, now: int, asked: Sequence[_Asked]) -> None:
             if not requested:
                 tx.move(one.project, type, "pending", "cancelled")
                 tx.move_batch(batch, "pending", "cancelled")
+                tx.figures.ended.append((one.project, type, "cancelled", None))
     tx.many("event", events)
     left = [one for one in asked if one.answer is None]
     found = tx.each("status", [{"id": one.id, "project": one.project} for one in left])

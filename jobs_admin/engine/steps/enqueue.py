@@ -190,11 +190,14 @@ def _yield_to_holder(tx: Transaction, now: int, refused: Sequence[_New]) -> None
 def _added(tx: Transaction, new: Sequence[_New], now: int, *, insert: bool) -> None:
     if insert:
         tx.many("enqueue", [values(now, one.project, one.who, one.id, one.job) for one in new])
+    enqueued = tx.figures.enqueued
     for one in new:
         one.answer = Enqueued(JobId(one.id))
         tx.move(one.project, one.job.type, None, "pending")
         tx.move_batch(None if one.job.batch is None else stored(one.job.batch), None, "pending")
         tx.due.add(one.project)
+        of_type = one.project, one.job.type
+        enqueued[of_type] = enqueued.get(of_type, 0) + 1
     tags = [
         {"project": one.project, "tag": tag, "id": stored(one.id)}
         for one in new

@@ -38,6 +38,10 @@ class Run:
     batch: str | None
     lease_token: str
 
+    def took_ms(self, now: int) -> int | None:
+        """How long it has run by now."""
+        return None if self.started_at_ms is None else now - self.started_at_ms
+
 
 def attempt(
     now: int, run: Run, outcome: str, sent: RunResult | None = None, next_due: int | None = None
@@ -74,6 +78,11 @@ def event(now: int, id: str, run: int, who: Who, kind: str, **details: object) -
         "request_id": who.request_id,
         "details": json.dumps(details, ensure_ascii=False),
     }
+
+
+def cancel_seen(now: int, id: str, run: int, worker_id: str, worker_name: str) -> Values:
+    """A row for `event_once`: a worker was told that its job is to end."""
+    return event(now, id, run, Who("worker", worker_id, worker_name, "api"), "cancel_seen")
 
 
 def said(sent: RunResult) -> dict[str, Any]:

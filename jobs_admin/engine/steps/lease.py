@@ -11,8 +11,8 @@ from jobs_admin.engine import rules
 from jobs_admin.engine.contract import Beat, Leased, LeasedJob, WorkerInfo
 from jobs_admin.engine.steps.calls import BeatCall, LeaseCall
 from jobs_admin.engine.steps.candidates import Candidate, Found, find
-from jobs_admin.engine.steps.history import shown, stored
-from jobs_admin.engine.transactions import Row, Transaction, rounds
+from jobs_admin.engine.steps.history import cancel_seen, shown, stored
+from jobs_admin.engine.transactions import Row, Transaction, Values, rounds
 
 WORKER_NOTED_EVERY_MS = 5_000
 WORKERS_REMEMBERED = 10_000
@@ -91,6 +91,7 @@ def _take(tx: Transaction, now: int, share: _Share, started: set[Any]) -> tuple[
             taken.append(_leased(row))
     for job in taken:
         tx.move(call.project, job.type, "pending", "processing")
+        tx.figures.started.append((call.project, job.type, now - job.due_at_ms))
         if job.batch is not None:
             tx.move_batch(job.batch, "pending", "processing")
     return tuple(taken)
@@ -136,6 +137,7 @@ def heartbeat(tx: Transaction, now: int, calls: Sequence[BeatCall]) -> list[list
         for number, call in enumerate(calls)
         for place, lease in enumerate(call.leases)
     ]
+    seen: dict[str, Values] = {}
     for some in rounds(claims, lambda claim: stored(claim[3].job_id)):
         rows = [
             {
@@ -148,9 +150,15 @@ def heartbeat(tx: Transaction, now: int, calls: Sequence[BeatCall]) -> list[list
             }
             for _, _, call, lease in some
         ]
-        for (number, place, _, _), row in zip(some, tx.each("heartbeat", rows), strict=True):
-            if row is not None:
-                answers[number][place] = "extended" if row[0] is None else "cancel_requested"
+        for (number, place, call, lease), row in zip(some, tx.each("heartbeat", rows), strict=True):
+            if row is None:
+                continue
+            requested_at, run = row
+            answers[number][place] = "extended" if requested_at is None else "cancel_requested"
+            if requested_at is not None:
+                id = stored(lease.job_id)
+                seen[id] = cancel_seen(now, id, run, call.worker.id, call.worker.name)
+    tx.many("event_once", list(seen.values()))
     return answers
 
 

@@ -7,7 +7,7 @@ from aerodash import limits
 from aerodash.ids import ProjectId
 from jobs_admin.engine.contract import Heard, Report
 from jobs_admin.engine.steps.calls import ReportCall
-from jobs_admin.engine.steps.history import stored
+from jobs_admin.engine.steps.history import cancel_seen, stored
 from jobs_admin.engine.transactions import Transaction, Values, rounds
 
 
@@ -33,10 +33,13 @@ def _report(tx: Transaction, now: int, said: Sequence[_Said]) -> None:
     """Reports of different jobs."""
     claims = [{"id": one.id, "project": one.project, "token": one.report.lease_token} for one in said]
     heard: list[_Said] = []
+    seen: list[Values] = []
     for one, row in zip(said, tx.each("heard", claims), strict=True):
         if row is not None:
-            one.run, is_cancelling = row
+            one.run, is_cancelling, worker_id, worker_name = row
             one.answer = "cancel_requested" if is_cancelling else "accepted"
+            if is_cancelling:
+                seen.append(cancel_seen(now, one.id, one.run, worker_id, worker_name))
             heard.append(one)
     # In the order of the jobs, so that transactions that run at once do not wait for each other in a ring.
     heard.sort(key=lambda one: one.id)
@@ -64,3 +67,4 @@ def _report(tx: Transaction, now: int, said: Sequence[_Said]) -> None:
                 {"id": one.id, "run": one.run, "at": at, "level": line.level, "message": line.message}
             )
     tx.many("log", lines)
+    tx.many("event_once", seen)

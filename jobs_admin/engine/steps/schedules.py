@@ -9,11 +9,13 @@ from jobs_admin.engine.contract import NewJob, Who
 from jobs_admin.engine.schedules import (
     FAULT_MS,
     SLOTS_KEPT,
+    Changed,
     DueBefore,
     DueSchedule,
     DueSchedules,
     Fault,
     Firing,
+    ScheduleChange,
     ScheduleRef,
     ScheduleSet,
 )
@@ -43,6 +45,19 @@ def set_schedule(tx: Transaction, now: int, calls: Sequence[ScheduleSet]) -> lis
         )
         assert row is not None
         answers.append(row[0])
+    return answers
+
+
+def change(tx: Transaction, now: int, calls: Sequence[ScheduleChange]) -> list[Changed]:
+    answers: list[Changed] = []
+    for call in calls:
+        # Locked, so that nobody comes between the look and the change.
+        found = tx.row("schedule_lock", project=call.said.project, name=call.said.name)
+        if found is None or found[1] != call.version:
+            answers.append(Changed(done=False))
+        else:
+            [next_at_ms] = set_schedule(tx, now, [call.said])
+            answers.append(Changed(done=True, next_at_ms=next_at_ms))
     return answers
 
 

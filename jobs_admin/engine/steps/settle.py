@@ -81,6 +81,7 @@ def _complete(tx: Transaction, now: int, sent: Sequence[_Sent], ended: _Ended) -
         type, run, due, leased, worker_id, worker_name, payload_version, batch = row
         one.decide("accepted")
         _moved(tx, one.project, type, batch, "completed")
+        tx.figures.ended.append((one.project, type, "completed", now - leased))
         ended.attempts.append(
             {
                 "id": one.id,
@@ -133,6 +134,7 @@ def _fail(tx: Transaction, now: int, sent: Sequence[tuple[_Sent, Run]], ended: _
             continue
         one.decide("accepted")
         _moved(tx, run.project, run.type, run.batch, then.status)
+        tx.figures.ended.append((run.project, run.type, then.status, run.took_ms(now)))
         ended.attempts.append(attempt(now, run, "failed", one.result, then.due_at_ms))
 
 
@@ -171,6 +173,7 @@ def _cancel(tx: Transaction, now: int, sent: Sequence[tuple[_Sent, Run]], ended:
             continue
         one.decide("cancelled")
         _moved(tx, run.project, run.type, run.batch, "cancelled")
+        tx.figures.ended.append((run.project, run.type, "cancelled", None))
         ended.attempts.append(attempt(now, run, "cancelled", one.result))
         if one.result.outcome != "released":
             words = said(one.result)

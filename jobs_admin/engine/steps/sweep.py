@@ -68,6 +68,7 @@ def _sweep(tx: Transaction, now: int, limit: int) -> Swept:
             continue
         tx.move(project, type, "pending", "failed")
         tx.move_batch(batch, "pending", "failed")
+        tx.figures.ended.append((project, type, "failed", None))
         events.append(event(now, id, run_number, SYSTEM, "expired"))
         changed.setdefault(project, []).append(JobId(shown(id)))
     tx.many("event", events)
@@ -155,6 +156,9 @@ def _end(tx: Transaction, now: int, statement: str, crashes: Sequence[_Crash]) -
         run, status = crash.run, row["status"]
         tx.move(run.project, run.type, "processing", status)
         tx.move_batch(run.batch, "processing", status)
+        # Of a worker that fell silent nobody knows how long its handler ran.
+        took_ms = run.took_ms(now) if crash.outcome == "timed_out" and status != "cancelled" else None
+        tx.figures.ended.append((run.project, run.type, status, took_ms))
         outcome = "cancelled" if run.cancelling else crash.outcome
         sent = RunResult(
             JobId(run.id),

@@ -310,6 +310,13 @@ class Model:
         job.retry(now_ms, payload)
         return True
 
+    def run_now(self, now_ms: int, job_id: str) -> bool:
+        job = self.jobs.get(job_id)
+        if job is None or job.status != "pending" or job.due_at_ms <= now_ms:
+            return False
+        job.due_at_ms = now_ms
+        return True
+
     def prune(self, now_ms: int, keep_ms: dict[str, int]) -> set[str]:
         gone = {
             job_id

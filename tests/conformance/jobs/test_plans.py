@@ -74,7 +74,7 @@ def test_a_statement_uses_the_index_that_it_names_and_reads_no_table_through(dat
             *re.findall(r"(\w+) \([\w, ]+\) AS \(", SQLITE[name]),
             *re.findall(r"\) AS (\w+)", SQLITE[name]),
         }
-        own.add("json_each")
+        own |= {"json_each", "CONSTANT"}  # a list that was given; one row that is of no table
         bad = [
             step
             for step in steps

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from hypothesis import given
+from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from aerodash.errors import EngineDown, OutcomeUnknown
@@ -348,6 +349,7 @@ async def test_a_server_that_is_killed_and_comes_back_loses_nothing_that_was_ack
 # statements
 
 
+@bounds(deadline=None)  # it connects anew each time
 @given(
     st.lists(st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
 )

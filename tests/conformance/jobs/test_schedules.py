@@ -16,6 +16,7 @@ from jobs_admin.engine.schedules import (
     DueSchedule,
     Fault,
     Firing,
+    ScheduleChange,
     ScheduleRef,
     ScheduleSet,
 )
@@ -348,3 +349,48 @@ async def test_the_fault_of_one_that_was_changed_or_fired_meanwhile_is_not_kept(
     await fire(queue)
     await queue.engine.call("fault_schedule", Fault(schedule, "fired"))
     assert row(queue)["fault"] is None
+
+
+def said(queue: Queue, name: str = "nightly", **values) -> ScheduleSet:
+    return ScheduleSet(
+        queue.project, ANN, name, JOB.type, JOB, **{"missed": "one", "every_ms": MINUTE_MS, **values}
+    )
+
+
+async def change(queue: Queue, version: int, **values):
+    return await queue.engine.call("change_schedule", ScheduleChange(said(queue, **values), version))
+
+
+async def test_a_change_of_what_was_seen_is_made(queue: Queue):
+    await set_every(queue)
+    done = await change(queue, row(queue)["version"], missed="all", paused=True)
+    assert (done.done, done.next_at_ms) == (True, None)
+    now = row(queue)
+    assert (now["missed"], now["version"]) == ("all", 2)
+    resumed = await change(queue, 2, missed="all", paused=False)
+    assert resumed.next_at_ms == row(queue)["next_at_ms"] == queue.clock() + MINUTE_MS
+
+
+async def test_a_change_of_what_has_changed_since_is_refused(queue: Queue):
+    await set_every(queue)
+    seen = row(queue)["version"]
+    await set_every(queue, every_s=120)
+    before = row(queue)
+    assert not (await change(queue, seen, missed="all")).done
+    assert row(queue) == before
+
+
+async def test_a_change_of_what_was_deleted_makes_nothing(queue: Queue):
+    await set_every(queue)
+    await queue.engine.call("delete_schedule", ScheduleRef(queue.project, "nightly"))
+    assert not (await change(queue, 1)).done
+    assert (
+        queue.store.run("SELECT 1 AS one FROM jobs_admin_schedule WHERE project_id = ?", queue.project) == []
+    )
+
+
+async def test_of_two_changes_at_once_one_is_made(queue: Queue):
+    await set_every(queue)
+    done = await asyncio.gather(change(queue, 1, missed="all"), change(queue, 1, missed="skip"))
+    assert sorted(one.done for one in done) == [False, True]
+    assert row(queue)["version"] == 2

@@ -190,6 +190,11 @@ class JobsAgainstModel(RuleBasedStateMachine):
         done = self.wait(self.engine.retry(self.project, ANN, [job_id], payload=payload))
         assert bool(done.job_ids) == self.model.retry(self.clock(), job_id, payload)
 
+    @rule(job_id=jobs)
+    def run_now(self, job_id):
+        done = self.wait(self.engine.run_now(self.project, ANN, [job_id]))
+        assert bool(done.job_ids) == self.model.run_now(self.clock(), job_id)
+
     @rule(worker=st.sampled_from([WORKER, OTHER]), begun=st.sampled_from(["unknown", "none", "all", "half"]))
     def worker_dies(self, worker, begun):
         held = [job_id for job_id, job in self.model.jobs.items() if job.worker == worker.id]

@@ -460,10 +460,11 @@ async def test_cancelling_a_running_job_asks_its_worker(queue: Queue):
     assert (done.success, done.status, done.requested) == (True, "processing", True)
     assert queue.status(job.id) == "processing"
     assert await queue.beat(job) == "cancel_requested"
-    assert queue.timeline(job.id) == ["cancel_requested"]
+    assert queue.timeline(job.id) == ["cancel_requested", "cancel_seen"]
+    assert await queue.beat(job) == "cancel_requested"
     again = await queue.cancel(job.id)
     assert (again.success, again.requested) == (True, False)
-    assert queue.timeline(job.id) == ["cancel_requested"]
+    assert queue.timeline(job.id) == ["cancel_requested", "cancel_seen"]
 
 
 @pytest.mark.parametrize("outcome", ["completed", "failed", "released"])

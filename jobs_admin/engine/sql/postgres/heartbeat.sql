@@ -22,4 +22,4 @@ SET lease_expires_at_ms = least(
 FROM given
 WHERE job.id = given.id AND job.project_id = given.project AND job.status || '' = 'processing'
     AND job.lease_token = given.token
-RETURNING given.n, job.cancel_requested_at_ms
+RETURNING given.n, job.cancel_requested_at_ms, job.run

@@ -20,4 +20,4 @@ SET lease_expires_at_ms = min(
     coalesce(run_ends_at_ms, 9223372036854775807)
 )
 WHERE id = :id AND project_id = :project AND status = 'processing' AND lease_token = :token
-RETURNING cancel_requested_at_ms
+RETURNING cancel_requested_at_ms, run
