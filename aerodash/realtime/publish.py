@@ -20,7 +20,7 @@ from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 
-IDS_MAX = 200
+IDS_MAX = 500
 INTERVAL_S = 0.1
 RETRY_S = 1.0
 SEND_TIMEOUT_S = 2.0

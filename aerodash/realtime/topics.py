@@ -7,6 +7,8 @@ CACHE = "cache"
 CACHE_STATS = "cache_stats"
 FLAGS = "flags"
 OPERATIONS = "operations"
+AUDIT = "audit"
+ENGINE = "engine"
 
 
 def group(project: ProjectId, topic: str) -> str:

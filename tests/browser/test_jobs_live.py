@@ -121,12 +121,18 @@ async def test_a_change_reaches_the_page_without_being_asked_for(seat, enqueue) 
     assert asked == []
 
 
-async def test_a_lost_socket_is_said_and_the_page_catches_up(seat, enqueue) -> None:
-    await asyncio.to_thread(enqueue, "import-row")
-    await seat.open("jobs")
-    await seat.live()
-    await seat.page.context.set_offline(True)
-    await seat.page.evaluate("htmx.find('#live') && 1")
-    await seat.page.context.set_offline(False)
-    await asyncio.to_thread(enqueue, "import-row")
-    await expect(seat.page.locator("#newer")).to_contain_text("1 newer job")
+async def test_the_list_fits_a_phone_and_can_be_used_there_by_everybody(phone, enqueue) -> None:
+    for _ in range(3):
+        await asyncio.to_thread(enqueue, "send-email-with-quite-a-long-name-of-its-type")
+    await phone.open("jobs?status=pending&range=24h")
+    await phone.live()
+    await phone.check_width()
+    await phone.check_accessibility()
+    await phone.page.get_by_label("All", exact=True).check()
+    await expect(phone.page.locator("#chosen")).to_contain_text("3 selected")
+    await phone.check_width()
+    await phone.check_accessibility()
+    await phone.page.get_by_role("button", name="Cancel…").click()
+    await expect(phone.page.get_by_role("heading", level=1)).to_have_text("Cancel 3 jobs?")
+    await phone.check_width()
+    await phone.check_accessibility()
