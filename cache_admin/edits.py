@@ -12,10 +12,10 @@ from aerodash.audit import Change
 from aerodash.auth import Actor, Scope
 from aerodash.ids import ProjectId
 from aerodash.operations.record import Operation
-from cache_admin import flushes, queries, services
+from cache_admin import bulk, flushes, queries, services
+from cache_admin.bulk import Changed, Range, Rule
 from cache_admin.engine.contract import DeleteResult, Entry, SetResult
 from cache_admin.flags.reason import check_reason
-from cache_admin.flushes import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,43 @@ async def delete(
     return result
 
 
-async def delete_prefix(project: ProjectId, actor: Actor, *, wanted: Range, reason: str = "") -> Deleted:
-    """Remove the entries of a range: a few at once, many by an operation, which is returned and goes on by itself."""
+async def delete_range(
+    project: ProjectId, actor: Actor, *, wanted: Range, reason: str = "", before: str = ""
+) -> Deleted:
+    """Remove the entries of a range: a few at once, many by an operation, which is returned and goes on by itself.
+
+    before: its figures as they were shown, for the audit log.
+    """
     actor.require(Scope.CACHE_WRITE)
-    if flushes.holds_flags(wanted.prefix):
-        await check_reason(project, key=flushes.FLAG_PREFIX, reason=reason)
+    if wanted.holds_flags:
+        await check_reason(project, key=bulk.FLAG_PREFIX, reason=reason)
     if not wanted.is_small:
-        return Deleted(0, await flushes.start(project, actor, wanted=wanted, reason=reason))
+        return Deleted(0, await flushes.start(project, actor, wanted=wanted, reason=reason, before=before))
     removed = await flushes.remove(project, actor, wanted=wanted)
     await audit.record(
-        project, actor, verb=flushes.KIND, target=wanted.prefix, after=f"{removed.number} removed", reason=reason
+        project, actor, verb=flushes.KIND, target=wanted.named,
+        before=_figures(wanted, before), after=f"{removed.number} removed", reason=reason,
     )  # fmt: skip
     return Deleted(removed.number)
+
+
+async def change_expiries(
+    project: ProjectId, actor: Actor, *, wanted: Range, rule: Rule, reason: str = "", before: str = ""
+) -> Changed:
+    """Change when the entries of a range expire: a few at once, many by an operation, as for delete_range."""
+    actor.require(Scope.CACHE_WRITE)
+    bulk.check_rule(rule)
+    if wanted.holds_flags:
+        await check_reason(project, key=bulk.FLAG_PREFIX, reason=reason)
+    if not wanted.is_small:
+        started = await bulk.start(project, actor, wanted=wanted, rule=rule, reason=reason, before=before)
+        return Changed(0, 0, started)
+    changed = await bulk.change_expiry(project, actor, wanted=wanted, rule=rule)
+    await audit.record(
+        project, actor, verb=bulk.KIND, target=wanted.named, before=_figures(wanted, before),
+        after=f"{rule.said}: {changed.number} changed, {changed.left} left", reason=reason,
+    )  # fmt: skip
+    return changed
 
 
 async def _replace(
@@ -151,6 +176,11 @@ async def _replace(
         revision=result.revision,
     )
     return Save(True)
+
+
+def _figures(wanted: Range, before: str) -> str | None:
+    """What a range was, for the audit log: its figures, and of named keys which."""
+    return "\n".join(filter(None, (before, *(wanted.keys or ())))) or None
 
 
 def _expiry(entry: Entry | None) -> str | None:

@@ -1,9 +1,11 @@
-"""What the keeper does for the cache: it takes expired entries out of the indexes, all the time."""
+"""What the keeper does for the cache: it takes expired entries out of the indexes, and measures the engine."""
 
 from collections.abc import Awaitable, Callable
 
 from aerodash import database, engines
 from aerodash.models import Project
+from aerodash.rollups.keeper import LOOK_EVERY_S, Sampler
+from cache_admin import rollups, transfer
 
 PROJECT_BUDGET_S = 0.1
 
@@ -25,4 +27,8 @@ def _projects() -> list[int]:
     return list(Project.objects.order_by("pk").values_list("pk", flat=True))
 
 
-TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [("cache.purge_due", 1.0, purge_due)]
+TASKS: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+    ("cache.purge_due", 1.0, purge_due),
+    ("cache.prune_imports", 3600.0, transfer.prune),
+    ("cache.measure", LOOK_EVERY_S, Sampler(rollups.measure).run),
+]

@@ -58,6 +58,16 @@ async def get(project: ProjectId, actor: Actor, *, key: str, seen: str | None = 
 
 
 @engines.on_engine_loop
+async def peek(project: ProjectId, actor: Actor, *, key: str, limit_bytes: int) -> EntryRow | None:
+    """The entry with the first bytes of its value, for people: a large value is not read whole, and nothing is counted
+    as a read. None if it is absent or expired. Raises InvalidInput, NotAllowed, EngineDown.
+    """
+    actor.require(Scope.CACHE_READ)
+    check_key(key)
+    return await _engine().peek(project, key, limit_bytes=limit_bytes)
+
+
+@engines.on_engine_loop
 async def get_many(
     project: ProjectId, actor: Actor, *, keys: Sequence[str], seen: str | None = None
 ) -> list[Entry | None]:

@@ -9,7 +9,7 @@ from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
-from cache_admin import flushes
+from cache_admin import bulk, flushes
 from cache_admin.bounds import (
     JsonText,
     check_counter,
@@ -27,7 +27,7 @@ from cache_admin.engine.contract import (
     Removed,
     SetResult,
 )
-from cache_admin.flushes import FLAG_PREFIX, Flushed
+from cache_admin.flushes import Flushed
 
 IDS_TOLD = 100
 
@@ -185,7 +185,7 @@ async def flush(project: ProjectId, actor: Actor, *, prefix: str | None = None) 
     here; more by an operation of the keeper, whose steps leave room for other callers, and which people can watch and
     stop. Raises InvalidInput, NotAllowed, EngineDown; of an operation that does not move, with its id.
     """
-    wanted = await flushes.measure(project, actor, prefix=prefix or "")
+    wanted = await bulk.measure(project, actor, prefix=prefix or "")
     if wanted.is_small:
         return await flushes.remove(project, actor, wanted=wanted)
     return await flushes.ended(project, await flushes.start(project, actor, wanted=wanted))
@@ -199,7 +199,7 @@ _COUNTER_REFUSALS = {
 
 def _tell(project: ProjectId, keys: Sequence[str]) -> None:
     publish(project, topics.CACHE, keys if len(keys) <= IDS_TOLD else ())
-    if flags := [key for key in keys if key.startswith(FLAG_PREFIX)]:
+    if flags := [key for key in keys if key.startswith(bulk.FLAG_PREFIX)]:
         publish(project, topics.FLAGS, flags if len(flags) <= IDS_TOLD else ())
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from aerodash import audit, database, engines
 from aerodash.auth import Actor
@@ -30,11 +30,22 @@ PATIENCE_S = 15.0
 
 
 async def start(
-    project: ProjectId, actor: Actor, *, kind: str, params: Json, total: int, is_exact: bool, reason: str = ""
+    project: ProjectId,
+    actor: Actor,
+    *,
+    kind: str,
+    params: Json,
+    total: int,
+    is_exact: bool,
+    reason: str = "",
+    before: str = "",
+    id: UUID | None = None,
 ) -> Operation:
     """Have the keeper do this; it begins within a second and goes on whoever leaves. Stands in the audit log.
 
     kind: a registered one; the actor needs its scope. total: how many things there are now, exactly or about.
+    before: figures of what it changes, for the audit log. id: the operation's, for what must not be begun twice: whoever
+    comes second is answered the first's. None: a fresh one.
     Raises NotAllowed; EngineDown when the database is away or the project has 100 open already.
     """
     actor.require(kinds.find(kind).scope)
@@ -47,6 +58,7 @@ async def start(
             total=total,
             total_is_exact=is_exact,
             open_at_most=OPEN_AT_MOST,
+            id=id,
         )
         if started is None:
             raise EngineDown(
@@ -54,8 +66,14 @@ async def start(
                 reason="overloaded", retry_after_s=10,
             )  # fmt: skip
         await audit.record(
-            project, actor, verb=f"{kind}.start", target=str(started.id), after=text(params), reason=reason
-        )
+            project, actor, verb=f"{kind}.start", target=str(started.id),
+            before=before or None, after=text(params), reason=reason,
+        )  # fmt: skip
+    except IntegrityError as exc:
+        first = None if id is None else await _find(project, id, [kind])
+        if first is None:
+            raise _away() from exc
+        return first
     except DatabaseError as exc:
         raise _away() from exc
     publish(project, topics.OPERATIONS, (str(started.id),))

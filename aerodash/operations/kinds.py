@@ -30,12 +30,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """An operation in words for people: "Deleting" / "Deleted", "keys under" and the target, which may be empty."""
+    """An operation in words for people: "Deleting" / "Deleted", "keys under" and the target, which may be empty.
+
+    left: why things stay as they are. page: the path of its own page below the project's, "" if it has none.
+    """
 
     doing: str
     did: str
     what: str
     target: str = ""
+    left: str = "written since"
+    page: str = ""
 
 
 type DoStep = Callable[[ProjectId, Json, Json | None], Awaitable[Step]]

@@ -31,12 +31,17 @@ def add(
     total: int,
     total_is_exact: bool,
     open_at_most: int,
+    id: UUID | None = None,
 ) -> Operation | None:
-    """A new operation that waits for the keeper; None if the project has so many open already."""
+    """A new operation that waits for the keeper; None if the project has so many open already.
+
+    id: None for a fresh one. Raises IntegrityError if it is taken.
+    """
     open_now = Row.objects.filter(project_id=project, state__in=Row.OPEN)[:open_at_most]
     if len(open_now) >= open_at_most:
         return None
     row = Row.objects.create(
+        **({} if id is None else {"id": id}),
         project_id=project,
         kind=kind,
         params=text(params),

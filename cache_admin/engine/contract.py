@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from aerodash.ids import ProjectId
+from cache_admin.engine.vitals import SlowCommand, Vitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,65 @@ class FlushStep:
     looked_at: int
     last: str | None
     up_to: int
+    revision: str
+
+
+class Change(StrEnum):
+    """How a bulk change moves the moments at which entries expire."""
+
+    SET = "set"
+    EXTEND = "extend"
+    CAP = "cap"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class NewExpiry:
+    """When entries shall expire.
+
+    SET: ttl_ms after from_ms. EXTEND: ttl_ms later than they would; those that never expire stay so. CAP: not later than
+    ttl_ms after from_ms; those that would be gone by then stay as they are. NEVER: not at all.
+    spread_ms: moments are spread evenly over so long, later than said, or with CAP earlier: below ttl_ms then.
+    latest_ms: where SET and EXTEND end.
+    """
+
+    change: Change
+    from_ms: int
+    latest_ms: int
+    ttl_ms: int = 0
+    spread_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireStep:
+    """What one step of a bulk change of expiry did. changed: how many entries; the others: as for FlushStep."""
+
+    changed: int
+    looked_at: int
+    last: str | None
+    up_to: int
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStep:
+    """What one step of reading a range found. looked_at: how many keys it passed, of which some may have been gone.
+
+    last: the key to go on after, None when the range is done.
+    """
+
+    entries: tuple[Entry, ...]
+    looked_at: int
+    last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStep:
+    """What one step of an import did. refused: by the condition. expired: left out because their time was over."""
+
+    written: int
+    refused: int
+    expired: int
     revision: str
 
 
@@ -178,6 +238,14 @@ class Level:
     keys: tuple[str, ...]
     total: Count
     last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Keys from all over a range and how many bytes each one's value and metadata are. count: all keys of the range."""
+
+    count: int
+    keys: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +346,14 @@ class CacheEngine(ABC):
 
     @abstractmethod
     async def flush_step(
-        self, project: ProjectId, prefix: str, *, up_to: int | None, after: str | None, limit: int
+        self,
+        project: ProjectId,
+        prefix: str,
+        *,
+        up_to: int | None,
+        after: str | None,
+        limit: int,
+        keys: Sequence[str] | None = None,
     ) -> FlushStep:
         """One bounded step of a flush: look at up to `limit` keys (at most 1000) in byte order and remove those that
         were last written at n `up_to` or before; n is the part of a revision behind its dot.
@@ -286,8 +361,61 @@ class CacheEngine(ABC):
         up_to: None for the first step, which then answers the project's n at that moment (limit 0 only asks for it); one
         that lies ahead of n, because the store lost its data, removes nothing and answers 0. after: the step before's
         `last`, None at the start. What is written meanwhile stays. A step may be repeated: if its outcome is unknown,
-        the same call again removes what is left, and counts only that.
+        the same call again removes what is left, and counts only that. keys: look at these, at most 1000 and perhaps none, in place of the range.
         """
+
+    @abstractmethod
+    async def expire_step(
+        self,
+        project: ProjectId,
+        prefix: str,
+        expiry: NewExpiry,
+        *,
+        up_to: int | None,
+        after: str | None,
+        limit: int,
+        keys: Sequence[str] | None = None,
+    ) -> ExpireStep:
+        """One bounded step of changing when the entries of a range expire; value and metadata stay.
+
+        up_to, after, limit, keys: as for flush_step. An entry that is changed has a new revision, above up_to, so a step
+        that is repeated changes it no second time.
+        """
+
+    @abstractmethod
+    async def read_step(
+        self,
+        project: ProjectId,
+        prefix: str,
+        *,
+        after: str | None,
+        limit: int,
+        size_bytes: int,
+        keys: Sequence[str] | None = None,
+    ) -> ReadStep:
+        """Whole entries in byte order of their keys, as of one instant; they count as no one's reads.
+
+        It looks at up to `limit` keys (at most 1000), and stops once the entries have size_bytes. keys: look at these in
+        place of the range; go on with those behind the first `looked_at`.
+        """
+
+    @abstractmethod
+    async def write_step(
+        self,
+        project: ProjectId,
+        entries: Sequence[Entry],
+        *,
+        if_absent: bool = False,
+        if_present: bool = False,
+    ) -> WriteStep:
+        """Write entries as they are, their moment of expiry and their metadata too (None clears it), in one instant.
+
+        Their revisions are not looked at. A key named twice keeps its last value, with if_absent its first.
+        """
+
+    @abstractmethod
+    async def count_present(self, project: ProjectId, keys: Sequence[str]) -> int:
+        """How many of up to 1000 keys have an entry; one named twice counts twice. No one's reads."""
 
     @abstractmethod
     async def list(
@@ -325,6 +453,32 @@ class CacheEngine(ABC):
     @abstractmethod
     async def now_ms(self) -> int:
         """The clock that expiry goes by, in ms since 1970."""
+
+    @abstractmethod
+    async def peek(self, project: ProjectId, key: str, *, limit_bytes: int) -> EntryRow | None:
+        """One live entry with the first bytes of its value, as of one instant: a large one need not be read. It counts as
+        no one's read."""
+
+    @abstractmethod
+    async def memory_bytes(self, project: ProjectId, key: str) -> int | None:
+        """What the store itself takes for an entry; None if it is gone. Raises EngineDown, with reason "no_permission"
+        where the store's user may not ask."""
+
+    @abstractmethod
+    async def sample(
+        self, project: ProjectId, prefixes: Sequence[str], *, each: int, keys: Sequence[str] = ()
+    ) -> Sequence[Sample]:
+        """`each` keys under each of the prefixes, one of each of so many equal stretches, all where there are no more; then
+        the `keys` themselves, a Sample for each. Runs in steps of a few milliseconds; expired entries may be among them, with 0 bytes."""
+
+    @abstractmethod
+    async def vitals(self) -> Vitals:
+        """How all servers are. Raises EngineDown if none answers."""
+
+    @abstractmethod
+    async def slow_commands(self, *, limit: int) -> Sequence[SlowCommand]:
+        """The newest of what took the servers long, newest first. Raises EngineDown, with reason "no_permission" where
+        their user may not ask."""
 
     async def replica_state(self) -> ReplicaState | None:
         """None where no replica answers reads. Raises EngineDown if the primary does not answer."""

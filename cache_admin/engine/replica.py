@@ -10,6 +10,7 @@ from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
 from cache_admin.engine.contract import ReplicaState
 from cache_admin.engine.link import Link
+from cache_admin.engine.vitals import fields
 
 SILENCE_S = 0.3
 """After so much silence the reads under way go to the primary, and all others until it answers again."""
@@ -89,11 +90,6 @@ class Replica:
             silent_s=None if int(silent) < 0 else int(silent),
             **counts,
         )
-
-
-def fields(info: bytes) -> dict[str, str]:
-    """The lines `name:value` of INFO."""
-    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
 
 
 def _is_as_new(n: bytes | None, epoch: bytes | None, seen: str) -> bool:

@@ -31,14 +31,21 @@ DELETE_MANY = _load("delete_many")
 EXPIRE = _load("expire")
 INCREMENT = _load("increment")
 FLUSH = _load("flush")
+EXPIRE_STEP = _load("expire_step")
+READ_STEP = _load("read_step")
+WRITE_STEP = _load("write_step")
 LIST = _load("list")
 COUNT = _load("count")
 TREE = _load("tree")
 PURGE = _load("purge")
 TALLY = _load("tally")
 STATS = _load("stats")
+SAMPLE = _load("sample")
 
 SET_SHARED = 4
 """How many of SET's keys are the project's; the others are entries."""
 
-ALL = (SET, SET_MANY, DELETE, DELETE_MANY, EXPIRE, INCREMENT, FLUSH, LIST, COUNT, TREE, PURGE, TALLY, STATS)
+ALL = (
+    SET, SET_MANY, DELETE, DELETE_MANY, EXPIRE, INCREMENT, FLUSH, LIST, COUNT,
+    TREE, PURGE, TALLY, STATS, EXPIRE_STEP, READ_STEP, WRITE_STEP, SAMPLE,
+)  # fmt: skip

@@ -8,13 +8,15 @@ Source: architecture, "Valkey layout".
 import asyncio
 import struct
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, MutableSequence, Sequence
 from functools import lru_cache
+from itertools import batched
 from typing import Any, NamedTuple
 
 from aerodash import limits
+from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
-from cache_admin.engine import scripts
+from cache_admin.engine import scripts, vitals
 from cache_admin.engine.contract import (
     CacheEngine,
     Count,
@@ -23,30 +25,38 @@ from cache_admin.engine.contract import (
     Entry,
     EntryRow,
     ExpireResult,
+    ExpireStep,
     FlushStep,
     Folder,
     Give,
     Level,
     NewEntry,
+    NewExpiry,
     Page,
+    ReadStep,
     Removed,
     ReplicaState,
+    Sample,
     SetResult,
     Stats,
+    WriteStep,
 )
 from cache_admin.engine.nodes import Nodes
-from cache_admin.engine.replica import Replica, fields
+from cache_admin.engine.replica import Replica
 from cache_admin.engine.tally import Counts, Tally
+from cache_admin.engine.vitals import LostNode, Node, SlowCommand, Vitals, fields
 
 BIG_BYTES = 64 * 1024
 MANY_KEYS = 100
 ATOMIC_KEYS = 1000
 DELETE_CHUNK = 250
 FLUSH_STEP = 250
-FLUSH_STEP_MAX = 1000
+STEP_KEYS_MAX = 1000
 LIST_STEP = 1000
 LOOK_AT = 2000
 PURGE_STEP = 500
+SAMPLE_STEP = 125
+"""Keys that one script looks at: 1 to 2 ms of a store with millions."""
 COUNT_BUDGET_S = 0.05
 PREVIEW_BYTES = 200
 CLOSE_S = 5
@@ -239,22 +249,112 @@ class ValkeyCache(CacheEngine):
         return await self._to_its_end(self._flush(project, prefix))
 
     async def flush_step(
-        self, project: ProjectId, prefix: str, *, up_to: int | None, after: str | None, limit: int
+        self,
+        project: ProjectId,
+        prefix: str,
+        *,
+        up_to: int | None,
+        after: str | None,
+        limit: int,
+        keys: Sequence[str] | None = None,
     ) -> FlushStep:
         names = _names(project)
-        low, high = _bounds(prefix)
         removed, looked_at, last, n, revision = await self._bulk.eval(
             scripts.FLUSH,
             names[1:5],
             names.entry,
-            low if after is None else b"(" + after.encode(),
-            high,
+            *_range(prefix, after),
             "" if up_to is None else up_to,
-            min(limit, FLUSH_STEP_MAX),
+            min(limit, STEP_KEYS_MAX) if keys is None else 0,
+            *(key.encode() for key in keys or ()),
         )
         return FlushStep(
             removed, looked_at, None if last is None else last.decode(), int(n), revision.decode()
         )
+
+    async def expire_step(
+        self,
+        project: ProjectId,
+        prefix: str,
+        expiry: NewExpiry,
+        *,
+        up_to: int | None,
+        after: str | None,
+        limit: int,
+        keys: Sequence[str] | None = None,
+    ) -> ExpireStep:
+        names = _names(project)
+        changed, looked_at, last, n, revision = await self._bulk.eval(
+            scripts.EXPIRE_STEP,
+            names[1:5],
+            names.entry,
+            *_range(prefix, after),
+            "" if up_to is None else up_to,
+            min(limit, STEP_KEYS_MAX) if keys is None else 0,
+            expiry.change.value,
+            expiry.ttl_ms,
+            expiry.spread_ms,
+            expiry.from_ms,
+            expiry.latest_ms,
+            *(key.encode() for key in keys or ()),
+        )
+        self._tally.wrote(project, changed)
+        return ExpireStep(
+            changed, looked_at, None if last is None else last.decode(), int(n), revision.decode()
+        )
+
+    async def read_step(
+        self,
+        project: ProjectId,
+        prefix: str,
+        *,
+        after: str | None,
+        limit: int,
+        size_bytes: int,
+        keys: Sequence[str] | None = None,
+    ) -> ReadStep:
+        names = _names(project)
+        looked_at, last, *found = await self._bulk.eval(
+            scripts.READ_STEP,
+            (names.idx,),
+            names.entry,
+            *_range(prefix, after),
+            min(limit, STEP_KEYS_MAX) if keys is None else 0,
+            size_bytes,
+            *(key.encode() for key in keys or ()),
+        )
+        entries = (_entry(key.decode(), text) for key, text in zip(found[::2], found[1::2], strict=True))
+        return ReadStep(
+            tuple(entry for entry in entries if entry is not None),
+            looked_at,
+            None if last is None else last.decode(),
+        )
+
+    async def write_step(
+        self,
+        project: ProjectId,
+        entries: Sequence[Entry],
+        *,
+        if_absent: bool = False,
+        if_present: bool = False,
+    ) -> WriteStep:
+        names = _names(project)
+        keys = [entry.key.encode() for entry in entries]
+        args: list[bytes | str | int] = ["absent" if if_absent else "present" if if_present else ""]
+        for key, entry in zip(keys, entries, strict=True):
+            at = "" if entry.expires_at_ms is None else entry.expires_at_ms
+            args += (key, entry.value, at, entry.metadata or b"{}")
+        written, refused, expired, size_bytes, revision = await self._bulk.eval(
+            scripts.WRITE_STEP, (*names[1:5], *(names.entry + key for key in keys)), *args
+        )
+        self._tally.wrote(project, written, size_bytes)
+        return WriteStep(written, refused, expired, revision.decode())
+
+    async def count_present(self, project: ProjectId, keys: Sequence[str]) -> int:
+        prefix = _names(project).entry
+        if not keys:
+            return 0
+        return int(await self._bulk.command("EXISTS", *(prefix + key.encode() for key in keys)))
 
     async def list(
         self,
@@ -337,6 +437,67 @@ class ValkeyCache(CacheEngine):
         seconds, micros = await self._point.command("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
+    async def peek(self, project: ProjectId, key: str, *, limit_bytes: int) -> EntryRow | None:
+        names, edge = _names(project), b"[" + key.encode()
+        _, _, expired, *found = await self._bulk.eval(
+            scripts.LIST, names[1:3], names.entry, edge, edge, 1, 0, Give.PREVIEW.value, limit_bytes, 1
+        )
+        self._tally.expired(project, expired)
+        return _row(found[0]) if found else None
+
+    async def memory_bytes(self, project: ProjectId, key: str) -> int | None:
+        name = _names(project).entry + key.encode()
+        return await self._bulk.command_on(name, "MEMORY", "USAGE", name)
+
+    async def sample(
+        self, project: ProjectId, prefixes: Sequence[str], *, each: int, keys: Sequence[str] = ()
+    ) -> Sequence[Sample]:
+        found: MutableSequence[Sample] = []
+        if each <= SAMPLE_STEP:
+            for some in batched(map(_bounds, prefixes), SAMPLE_STEP // each):
+                found += await self._sample(project, some, each)
+        else:
+            for prefix in prefixes:
+                found.append(await self._sample_much(project, _bounds(prefix), each))
+        for few in batched(((edge, edge) for edge in (b"[" + key.encode() for key in keys)), SAMPLE_STEP):
+            found += await self._sample(project, few, 1)
+        return found
+
+    async def vitals(self) -> Vitals:
+        servers = self._bulk.servers()
+        told = await asyncio.gather(
+            *(link.command("INFO", *vitals.SECTIONS) for _, _, link in servers), return_exceptions=True
+        )
+        nodes, lost = [], []
+        for (address, slots, _), reply in zip(servers, told, strict=True):
+            if isinstance(reply, EngineDown):
+                lost.append(LostNode(address, slots, reply.message))
+            elif isinstance(reply, BaseException):
+                raise reply
+            else:
+                nodes.append(vitals.node(address, reply, slots=slots))
+        if not nodes:
+            raise EngineDown(lost[0].why if lost else "No node of the Valkey cluster is known yet.")
+        return Vitals(_in_order(nodes), tuple(lost), self._bulk.is_cluster, self._bulk.slots_missing)
+
+    async def slow_commands(self, *, limit: int) -> Sequence[SlowCommand]:
+        replies = await asyncio.gather(
+            *(link.command("SLOWLOG", "GET", limit) for _, _, link in self._bulk.servers()),
+            return_exceptions=True,
+        )
+        failed = [reply for reply in replies if isinstance(reply, BaseException)]
+        for exc in failed:
+            # One of several that is away takes its own list with it, and vitals() tells of it.
+            if (
+                not isinstance(exc, EngineDown)
+                or exc.reason == "no_permission"
+                or len(failed) == len(replies)
+            ):
+                raise exc
+        told = [reply for reply in replies if not isinstance(reply, BaseException)]
+        found = [vitals.slow_command(entry) for reply in told for entry in reply]
+        return sorted(found, key=lambda one: one.at_s, reverse=True)[:limit]
+
     async def replica_state(self) -> ReplicaState | None:
         if self._replica is None:
             return None
@@ -355,6 +516,27 @@ class ValkeyCache(CacheEngine):
         if rows is None:
             rows = await (self._bulk if bulk else self._point).read(project, names)
         return rows
+
+    async def _sample(
+        self, project: ProjectId, ranges: Sequence[tuple[bytes, bytes]], each: int, first: int = 0
+    ) -> Sequence[Sample]:
+        """One script: the keys from the first on, at most SAMPLE_STEP of each range."""
+        names = _names(project)
+        rows = await self._bulk.eval(
+            scripts.SAMPLE, (names.idx,), names.entry, each, first, min(each, first + SAMPLE_STEP),
+            *(edge for bounds in ranges for edge in bounds),
+        )  # fmt: skip
+        return [
+            Sample(count, tuple(zip((key.decode() for key in rest[::2]), rest[1::2], strict=True)))
+            for count, *rest in rows
+        ]
+
+    async def _sample_much(self, project: ProjectId, bounds: tuple[bytes, bytes], each: int) -> Sample:
+        """The count is that of the first step; keys that come and go meanwhile move the places of the others a little."""
+        steps = [
+            (await self._sample(project, [bounds], each, first))[0] for first in range(0, each, SAMPLE_STEP)
+        ]
+        return Sample(steps[0].count, tuple(row for step in steps for row in step.keys))
 
     async def _add_to_stats(self, project: ProjectId, counts: Counts) -> None:
         await self._point.eval(scripts.TALLY, (_names(project).stat,), *counts)
@@ -401,6 +583,12 @@ def _bounds(prefix: str) -> tuple[bytes, bytes]:
     return b"[" + raw, b"(" + _beyond(raw)
 
 
+def _range(prefix: str, after: str | None) -> tuple[bytes, bytes]:
+    """The same, without what lies up to a key."""
+    low, high = _bounds(prefix)
+    return (low if after is None else b"(" + after.encode()), high
+
+
 def _beyond(prefix: bytes) -> bytes:
     """The first byte string after all that begin with the prefix; UTF-8 has no byte 0xff, so the last can grow."""
     return prefix[:-1] + bytes((prefix[-1] + 1,))
@@ -422,6 +610,10 @@ def _entry(key: str, text: bytes | None) -> Entry | None:
         (at_high << 32 | at_low) or None,
         f"{epoch:08x}.{n_high << 32 | n_low}",
     )
+
+
+def _in_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    return tuple(sorted(nodes, key=lambda node: node.address))
 
 
 def _size(entry: NewEntry) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cache_admin import jsontext
+from aerodash import jsontext
 
 PREFIX = "flag:"
 NAME_RULE = "1 to 128 of letters, digits, dot, underscore and hyphen; the first a letter or digit"

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from aerodash.auth import Scope
@@ -18,7 +19,9 @@ from cache_admin import queries
 from cache_admin.bounds import from_cursor
 from cache_admin.figures import figures
 from cache_admin.queries import Count, EntryPage, Tree
+from cache_admin.templatetags.cache_ui import visible
 from cache_admin.views.present import Line, gone, line
+from cache_admin.weights import Weight, glance
 
 ENTRIES_A_PAGE = 50
 ROWS_A_LEVEL = 200
@@ -28,12 +31,16 @@ LOOSE_SHOWN = 8
 
 @dataclass(slots=True)
 class Node:
-    """A folder in the tree. share: its keys of all keys, per cent, at least 1 if it has any."""
+    """A folder in the tree. share: its keys of all keys, per cent, at least 1 if it has any. label, title: as they are
+    written on the page. weight: about what it weighs, None while that is not known."""
 
     prefix: str
     label: str
+    title: str
+    query: str
     count: int
     share: int
+    weight: Weight | None = None
     is_open: bool = False
     is_current: bool = False
     level: "Level | None" = None
@@ -84,6 +91,8 @@ def frame(access: Access, place: Place) -> dict[str, object]:
     return {
         "place": place,
         "here": "?" + urlencode(place.params()),
+        "shown_prefix": visible(place.prefix),
+        "entry_url": reverse("cache-entry", args=[access.project.slug]),
         "may_write": access.may(Scope.CACHE_WRITE),
         "live_url": live_url(access, "cache", **place.params()),
     }
@@ -122,6 +131,13 @@ async def read(
             for prefix in prefixes
         ),
     )
+    weighed = await asyncio.gather(
+        *(
+            glance(project, actor, prefix=prefix, folders=[folder.prefix for folder in tree.folders])
+            for prefix, tree in zip(prefixes, trees, strict=True)
+        )
+    )
+    weights = {prefix: weight for level in weighed for prefix, weight in level.items()}
     lines, unseen = _lines(page, place, shown, changed)
     total = now.keys
     return {
@@ -132,7 +148,7 @@ async def read(
         "present": sum(not line.is_gone for line in lines),
         "unseen": unseen,
         "page": page,
-        "tree": _nest(prefixes, trees, total, place.prefix),
+        "tree": _nest(prefixes, trees, total, place.prefix, weights),
         "is_exact": total.exact and under.exact,
         "outer": prefixes[0],
     }
@@ -170,7 +186,9 @@ def _levels(prefix: str) -> list[str]:
     return ["", *("".join(f"{part}:" for part in parts[: n + 1]) for n in range(len(parts)))][-LEVELS_SHOWN:]
 
 
-def _nest(prefixes: list[str], trees: list[Tree], total: Count, chosen: str) -> Level:
+def _nest(
+    prefixes: list[str], trees: list[Tree], total: Count, chosen: str, weights: Mapping[str, Weight]
+) -> Level:
     """The levels put into each other along the way to the chosen prefix."""
     inner: Level | None = None
     for prefix, tree in reversed(list(zip(prefixes, trees, strict=True))):
@@ -180,13 +198,7 @@ def _nest(prefixes: list[str], trees: list[Tree], total: Count, chosen: str) -> 
             level.keys = tree.keys[:LOOSE_SHOWN]
             level.hidden = len(tree.keys) - len(level.keys)
         level.nodes = [
-            Node(
-                folder.prefix,
-                folder.prefix.removeprefix(prefix),
-                folder.count,
-                _share(folder.count, total.number),
-            )
-            for folder in tree.folders
+            _node(folder.prefix, prefix, folder.count, total.number, weights) for folder in tree.folders
         ]
         if inner is not None:
             _open(
@@ -205,10 +217,17 @@ def _open(level: Level, inner: Level, count: int, total: int) -> None:
         if node.prefix == inner.prefix:
             break
     else:
-        node = Node(inner.prefix, inner.prefix.removeprefix(level.prefix), count, _share(count, total))
+        node = _node(inner.prefix, level.prefix, count, total, {})
         level.nodes.append(node)
     node.is_open = True
     node.level = inner
+
+
+def _node(prefix: str, within: str, count: int, total: int, weights: Mapping[str, Weight]) -> Node:
+    title = visible(prefix)
+    label = visible(prefix.removeprefix(within))
+    share = _share(count, total)
+    return Node(prefix, label, title, quote(prefix, safe=""), count, share, weights.get(prefix))
 
 
 def _share(count: int, total: int) -> int:

@@ -1,12 +1,10 @@
-"""Deleting every entry under a prefix: always asked, with what would go; typed above 100 entries and in production.
+"""Deleting every entry under a prefix, or the chosen ones: always asked, with what would go.
 
 What goes is fixed when the question is shown: entries that are written later stay, also those that replace an entry.
 So nothing goes that was not counted, however long the question stands open.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,119 +15,61 @@ from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
 from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import InvalidInput
-from aerodash.templatetags.aerodash_ui import grouped, size, spell
-from cache_admin import edits, flushes, queries
-from cache_admin.flushes import Range
-from cache_admin.queries import EntryRow
+from cache_admin import bulk, edits
+from cache_admin.bulk import Range
 from cache_admin.templatetags.cache_ui import visible
-from cache_admin.views.present import line
-from cache_admin.views.production import reason_of
-
-TYPED_ABOVE = 100
-WEIGHED = 200
-SHOWN = 4
-KEYS_A_SECOND = 20_000
-"""About what the keeper removes with its pauses; said as "about" and in seconds or minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The question as it stands: what would go, some of it, and what must be typed (empty: nothing)."""
-
-    wanted: Range
-    sample: tuple[EntryRow, ...]
-    typed: str
-
-    @property
-    def keys(self) -> str:
-        number = self.wanted.count.number
-        return f"{'' if self.wanted.count.exact else '≈ '}{grouped(number)} key{'' if number == 1 else 's'}"
+from cache_admin.views.bulk_question import DELETES_A_SECOND, about, before_text, figures, moved, none_left
+from cache_admin.views.cache_selection import Chosen, chosen_by
+from cache_admin.views.production import is_number_typed, number_to_type, reason_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @project_page(Scope.CACHE_WRITE)
 async def cache_delete(request: HttpRequest, access: Access) -> HttpResponse:
-    """/p/<slug>/cache/delete?prefix=…: GET asks; POST deletes a few at once and has the keeper delete many."""
-    prefix = request.GET.get("prefix", "")
+    """/p/<slug>/cache/delete?prefix=…|keys=…: GET asks; POST deletes a few at once and has the keeper delete many."""
+    chosen = chosen_by(request)
+    project, actor = access.project_id, access.actor
     if request.method != "POST":
-        return await _ask(
-            request, access, await flushes.measure(access.project_id, access.actor, prefix=prefix)
-        )
-    now = await flushes.measure(access.project_id, access.actor, prefix=prefix)
-    try:
-        wanted = now.as_of(request.POST.get("up_to", ""), request.POST.get("count", ""))
-    except InvalidInput as exc:
-        return await _ask(request, access, now, error=f"Nothing was deleted. {exc.message}")
-    typed = request.POST.get("typed", "").replace(",", "").strip()
-    if _to_type(access, wanted) and typed != str(wanted.count.number):
+        wanted = await bulk.measure(project, actor, prefix=chosen.prefix, keys=chosen.keys)
+        return await _ask(request, access, chosen, wanted)
+    wanted, is_as_shown = await bulk.remeasure(
+        project, actor, shown=request.POST.dict(), prefix=chosen.prefix, keys=chosen.keys
+    )
+    if not is_as_shown:
+        return await _ask(request, access, chosen, wanted, error=f"Nothing was deleted: {moved(chosen)}")
+    if not is_number_typed(request, number_to_type(access, wanted.count.number, is_loss=True)):
         why = "Nothing was deleted: the number typed is another one."
-        return await _ask(request, access, wanted, error=why)
+        return await _ask(request, access, chosen, wanted, error=why)
     try:
-        deleted = await edits.delete_prefix(
-            access.project_id, access.actor, wanted=wanted, reason=reason_of(request)
+        deleted = await edits.delete_range(
+            project, actor, wanted=wanted, reason=reason_of(request), before=await before_text(access, wanted)
         )
     except InvalidInput as exc:
-        return await _ask(request, access, wanted, error=f"Nothing was deleted. {exc.message}")
+        return await _ask(request, access, chosen, wanted, error=f"Nothing was deleted. {exc.message}")
     if deleted.operation is not None:
         return HttpResponseRedirect(reverse("operation", args=[access.project.slug, deleted.operation.id]))
-    messages.success(request, f"Deleted {grouped(deleted.number)} {_named(deleted.number, prefix)}.")
-    return HttpResponseRedirect(_back(access, prefix))
+    messages.success(request, f"Deleted {chosen.said(deleted.number)}.")
+    return HttpResponseRedirect(chosen.back_url(access))
 
 
-async def _ask(request: HttpRequest, access: Access, wanted: Range, *, error: str = "") -> HttpResponse:
-    if not wanted.count.number:
-        messages.info(request, f"There are no {_named(0, wanted.prefix)}.")
-        return HttpResponseRedirect(_back(access, wanted.prefix))
-    page = await queries.list_entries(access.project_id, access.actor, prefix=wanted.prefix, limit=WEIGHED)
-    asked = Asked(wanted, page.entries, str(wanted.count.number) if _to_type(access, wanted) else "")
+async def _ask(
+    request: HttpRequest, access: Access, chosen: Chosen, wanted: Range, *, error: str = ""
+) -> HttpResponse:
+    number = wanted.count.number
+    if not number:
+        return none_left(request, access, chosen)
+    seen = await bulk.preview(access.project_id, access.actor, prefix=chosen.prefix, keys=wanted.keys)
+    keys = f"{'' if wanted.count.exact else '≈ '}{Chosen('', chosen.keys).said(number)}"
+    where = f" under {visible(chosen.prefix)}" if chosen.prefix and chosen.keys is None else ""
     context = {
-        "question": f"Delete {asked.keys}{f' under {visible(wanted.prefix)}' if wanted.prefix else ' from ' + access.project.slug}?",
-        "verb": f"Delete {asked.keys}",
-        "keep": "Keep them",
-        "back_url": _back(access, wanted.prefix),
-        "figures": _figures(asked),
-        "hidden": {"up_to": str(wanted.up_to), "count": str(wanted.count.number)},
-        "typed": asked.typed,
-        "lines": [line(row, wanted.prefix) for row in asked.sample[:SHOWN]],
-        "number": wanted.count.number,
-        "wanted": wanted,
-        "place_prefix": wanted.prefix,
-        "is_everything": not wanted.prefix,
-        "holds_flags": flushes.holds_flags(wanted.prefix),
-        "asks_reason": access.project.is_production,
-        "needs_reason": access.project.is_production and flushes.holds_flags(wanted.prefix),
-        "reason": reason_of(request),
+        **about(request, access, chosen, wanted, seen),
+        "question": f"Delete {keys}{where or (f' from {access.project.slug}' if chosen.is_everything else '')}?",
+        "verb": f"Delete {keys}",
+        "keep": "Keep them" if number > 1 else "Keep it",
+        "figures": figures(wanted, seen, keys_a_second=DELETES_A_SECOND),
+        "typed": number_to_type(access, number, is_loss=True),
+        "export_url": chosen.url(access, "cache-export"),
         "asked_at": datetime.now(UTC),
         "error": error,
     }
     return answer(request, "cache_admin/cache-delete.html", context, status=FORM_AGAIN if error else 200)
-
-
-def _to_type(access: Access, wanted: Range) -> bool:
-    return access.project.is_production or wanted.count.number > TYPED_ABOVE
-
-
-def _figures(asked: Asked) -> list[tuple[str, str, str]]:
-    count, weighed = asked.wanted.count, asked.sample
-    total = sum(row.size_bytes for row in weighed)
-    is_all = len(weighed) >= count.number
-    weight = size(total) if is_all else f"≈ {size(total * count.number // max(len(weighed), 1))}"
-    if asked.wanted.is_small:
-        takes, how = "a moment", "at once"
-    else:
-        takes, how = spell(max(count.number / KEYS_A_SECOND, 1), coarse=True), "can be stopped"
-    return [
-        ("Keys", f"{'' if count.exact else '≈ '}{grouped(count.number)}", "exact" if count.exact else "many are just expiring"),
-        ("Values", weight, "exact" if is_all else f"first {grouped(len(weighed))} weighed"),
-        ("Takes about", takes, how),
-    ]  # fmt: skip
-
-
-def _named(number: int, prefix: str) -> str:
-    keys = "key" if number == 1 else "keys"
-    return f"{keys} under {visible(prefix)}" if prefix else keys
-
-
-def _back(access: Access, prefix: str) -> str:
-    url = reverse("cache", args=[access.project.slug])
-    return f"{url}?{urlencode({'prefix': prefix})}" if prefix else url

@@ -3,35 +3,61 @@
 Keys travel as the query parameter `key`, also on POST: a form field would not carry NUL or a line end unchanged.
 """
 
+import asyncio
 import hashlib
 import json
-import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
-from aerodash import limits
+from aerodash import jsontext
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
-from aerodash.console.answer import FORM_AGAIN, answer
-from aerodash.errors import EngineDown, InvalidInput
+from aerodash.console.answer import answer
+from aerodash.errors import EngineDown
 from aerodash.realtime.pages import live_url
-from cache_admin import edits, jsontext, queries
+from cache_admin import edits, health, queries, values
 from cache_admin.bounds import check_key
 from cache_admin.queries import Entry
-from cache_admin.templatetags.cache_ui import visible
-from cache_admin.views.present import fields, instant, size_bytes
-from cache_admin.views.production import asks_first, is_typed, reason_of
+from cache_admin.values import Value
+from cache_admin.views.present import Shown, fields, instant
+from cache_admin.views.production import asks_first
 
 EDIT_BYTES = 256 * 1024
+"""So much of a value is read for its page, and may be edited there."""
 HEAD_BYTES = 16 * 1024
-PRETTY, RAW = "pretty", "raw"
+AT_ONCE_BYTES = 8 * 1024
+"""Larger values are looked into in a thread: it takes milliseconds, in which the API would wait."""
+PRETTY, RAW, HEX, DECODED = "pretty", "raw", "hex", "decoded"
+FORMS = {PRETTY: "Pretty", RAW: "Raw", DECODED: "Decoded", HEX: "Hex"}
+HEX_PAGE = values.HEX_ROW * values.HEX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the value is shown, as the URL says it. form: "" for what suits it. of: the layer whose bytes Hex shows, from
+    the place `at` on."""
+
+    form: str = ""
+    of: str = ""
+    at: int = 0
+
+    @classmethod
+    def of_query(cls, query: Mapping[str, str]) -> Self:
+        form, at = query.get("form", ""), query.get("at", "")
+        place = (
+            int(at) // values.HEX_ROW * values.HEX_ROW
+            if at.isascii() and at.isdigit() and len(at) < 10
+            else 0
+        )
+        return cls(form if form in FORMS else "", query.get("of", ""), place)
 
 
 @require_GET
@@ -39,14 +65,16 @@ PRETTY, RAW = "pretty", "raw"
 async def entry(request: HttpRequest, access: Access) -> HttpResponse:
     """/p/<slug>/cache/entry?key=…: one entry, for htmx its live facts; 404 if there is none, 503 if the engine is down."""
     key = the_key(request)
-    form = RAW if request.GET.get("form") == RAW else PRETTY
     try:
-        found = await queries.get(access.project_id, access.actor, key=key)
+        found = await look(access, key)
+        if found is None:
+            return answer(
+                request, "cache_admin/entry.html", {**frame(access, key), "absent": True}, status=404
+            )
+        context = await page(access, found, view=View.of_query(request.GET.dict()))
     except EngineDown as exc:
         return answer(request, "cache_admin/entry.html", frame(access, key), down=exc)
-    if found is None:
-        return answer(request, "cache_admin/entry.html", {**frame(access, key), "absent": True}, status=404)
-    return answer(request, "cache_admin/entry.html", await page(access, found, form=form))
+    return answer(request, "cache_admin/entry.html", context)
 
 
 @require_GET
@@ -63,107 +91,45 @@ async def entry_raw(request: HttpRequest, access: Access) -> HttpResponse:
     return response
 
 
-@require_POST
-@project_page(Scope.CACHE_WRITE)
-async def entry_expiry(request: HttpRequest, access: Access) -> HttpResponse:
-    """Change the expiry alone: at once, or a flag's in production after its name and a reason were typed."""
-    key = the_key(request)
-    if asks_first(access, key) and not is_typed(request, key):
-        is_first_click = "typed" not in request.POST
-        error = "" if is_first_click else "Nothing was changed: the key typed is another one."
-        return _ask_expiry(request, access, key, error=error)
-    try:
-        ttl_s = _ttl(request.POST.get("seconds", ""), request.POST.get("until", ""), "never" in request.POST)
-        done = await edits.change_expiry(
-            access.project_id, access.actor, key=key, ttl_s=ttl_s, reason=reason_of(request)
-        )
-    except InvalidInput as exc:
-        if asks_first(access, key):
-            return _ask_expiry(request, access, key, error=f"Nothing was changed. {exc.message}")
-        messages.error(request, exc.message)
-    else:
-        if not done:
-            messages.error(request, "The entry has gone meanwhile: there is nothing left to expire.")
-        elif ttl_s is None:
-            messages.success(request, "It never expires now. Value and metadata are as they were.")
-        else:
-            messages.success(request, f"It expires in {ttl_s:,} s. Value and metadata are as they were.")
-    return await after_change(request, access, key)
-
-
-@require_POST
-@project_page(Scope.CACHE_WRITE)
-async def entry_metadata(request: HttpRequest, access: Access) -> HttpResponse:
-    """Change the metadata alone; of a flag in production with its name and a reason typed beside it."""
-    key, text = the_key(request), typed_text(request, "metadata")
-    try:
-        if asks_first(access, key) and not is_typed(request, key):
-            raise InvalidInput("The key typed is another one.", field="typed")
-        result = await edits.save_metadata(
-            access.project_id, access.actor, key=key,
-            metadata=jsontext.compact(jsontext.check(text).decode()).encode(),
-            revision=request.POST.get("revision", ""), reason=reason_of(request),
-        )  # fmt: skip
-    except InvalidInput as exc:
-        error, current = exc.message, await queries.get(access.project_id, access.actor, key=key)
-    else:
-        if result.done:
-            messages.success(request, "Saved the metadata. Value and expiry are as they were.")
-            return HttpResponseRedirect(url_of(access, key))
-        error, current = (
-            "Nothing was saved: the entry changed meanwhile. Look at it, then save again.",
-            result.current,
-        )
-    if current is None:
-        return answer(request, "cache_admin/entry.html", {**frame(access, key), "absent": True}, status=404)
-    context = await page(access, current)
-    context |= {"metadata_text": text, "metadata_error": error, "reason": reason_of(request)}
-    return answer(request, "cache_admin/entry.html", context, status=FORM_AGAIN)
-
-
-def _ask_expiry(request: HttpRequest, access: Access, key: str, *, error: str) -> HttpResponse:
-    """The confirmation as a page, with what was asked for kept in it."""
-    if request.htmx:  # type: ignore[attr-defined]  # a page from before the project was marked production
-        return HttpResponse(headers={"HX-Redirect": url_of(access, key)})
-    wanted = {name: request.POST[name] for name in ("seconds", "until", "never") if name in request.POST}
-    context = {
-        **frame(access, key),
-        "question": f"Change when {visible(key)} expires?",
-        "verb": "Change the expiry",
-        "keep": "Leave it",
-        "back_url": url_of(access, key),
-        "figures": [("Expires", _said(wanted))],
-        "hidden": wanted,
-        "typed": visible(key),
-        "reason": reason_of(request),
-        "error": error,
-    }
-    return answer(request, "cache_admin/entry-expiry.html", context, status=FORM_AGAIN if error else 200)
-
-
-def _said(wanted: dict[str, str]) -> str:
-    """An expiry in words, as it was asked for."""
-    if "never" in wanted:
-        return "never"
-    return f"at {wanted['until']} UTC" if wanted.get("until") else f"in {wanted.get('seconds', '')} s"
+async def look(access: Access, key: str) -> Shown | None:
+    """The entry as far as pages show it: of a large value the beginning. Raises EngineDown."""
+    row = await queries.peek(access.project_id, access.actor, key=key, limit_bytes=EDIT_BYTES)
+    return None if row is None else Shown.of(row)
 
 
 async def after_change(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     """Back to the entry's page, or for htmx the parts of it that a change moves."""
     if not request.htmx:  # type: ignore[attr-defined]
         return HttpResponseRedirect(url_of(access, key))
-    found = await queries.get(access.project_id, access.actor, key=key)
+    found = await look(access, key)
     if found is None:
         gone = {**frame(access, key), "changed": "gone"}
         return answer(request, "cache_admin/entry.html", gone, part="changed-now")
-    return answer(request, "cache_admin/entry.html", await page(access, found), part="after-change")
+    context = {**frame(access, key), **await facts(access, found)}
+    return answer(request, "cache_admin/entry.html", context, part="after-change")
+
+
+async def facts(access: Access, found: Shown) -> dict[str, object]:
+    """What moves while the page is open: expiry, size, revision, and who changed it here last."""
+    memory, last_edit = await asyncio.gather(
+        _memory(access, found.entry.key),
+        edits.last_edit(access.project_id, access.actor, key=found.entry.key),
+    )
+    return {
+        "entry": found.entry,
+        "size_bytes": found.size_bytes,
+        "value_bytes": found.value_bytes,
+        "memory": memory,
+        "expires_at": instant(found.entry.expires_at_ms),
+        "last_edit": last_edit,
+    }
 
 
 async def page(
     access: Access,
-    found: Entry,
+    found: Shown,
     *,
-    form: str = PRETTY,
+    view: View = View(),
     text: str | None = None,
     opened: tuple[str, str] | None = None,
     error: str = "",
@@ -173,32 +139,94 @@ async def page(
     text: what stands in the editor instead of the stored value. opened: the revision and the pretty text that the edit
     began with, if it did not begin just now.
     """
-    stored = found.value.decode()
-    is_large = len(found.value) > EDIT_BYTES
-    pretty = stored if is_large else jsontext.pretty(stored)
-    revision, base = opened or (found.revision, pretty)
-    shown = text if text is not None else pretty if form == PRETTY else stored
-    expires_at = instant(found.expires_at_ms)
+    if found.size_bytes > AT_ONCE_BYTES:
+        looked = await asyncio.to_thread(_value, access, found, view, text, opened)
+    else:
+        looked = _value(access, found, view, text, opened)
     return {
-        **frame(access, found.key),
-        "entry": found,
-        "kind": jsontext.kind(stored),
-        "size_bytes": size_bytes(found),
-        "expires_at": expires_at,
-        "metadata": fields(found.metadata),
-        "metadata_text": jsontext.pretty(found.metadata.decode()) if found.metadata else "{}",
-        "last_edit": await edits.last_edit(access.project_id, access.actor, key=found.key),
-        "is_large": is_large,
+        **frame(access, found.entry.key),
+        **await facts(access, found),
+        **looked,
+        "metadata": fields(found.entry.metadata),
+        "metadata_text": jsontext.pretty(found.entry.metadata.decode()) if found.entry.metadata else "{}",
         "edit_bytes": EDIT_BYTES,
-        "head": found.value[:HEAD_BYTES].decode(errors="ignore") if is_large else "",
+        "error": error,
+        "live_url": live_url(access, "cache-entry", key=found.entry.key, seen=digest(found)),
+    }
+
+
+def _value(
+    access: Access, found: Shown, view: View, text: str | None, opened: tuple[str, str] | None
+) -> dict[str, object]:
+    """The value in the form asked for."""
+    stored, is_large = found.entry.value, not found.is_whole
+    value = values.recognise(stored, found.value_bytes)
+    forms = [RAW] if is_large else [PRETTY, RAW]
+    forms += [DECODED, HEX] if value.is_packed or value.decoded is not None else [HEX]
+    usual = DECODED if value.is_packed and text is None else forms[0]
+    form = view.form if view.form in forms else usual
+    revision, base = opened or (found.entry.revision, "")
+    context = {
+        "value": value,
         "form": form,
+        "forms": [(name, FORMS[name], url_of(access, found.entry.key, form=name)) for name in forms],
+        "is_large": is_large,
+        "is_edited": form in (PRETTY, RAW) and not is_large,
+        "revision": revision,
+    }
+    if form == DECODED:
+        return {**context, **_decoded(value)}
+    if form == HEX:
+        return {**context, **_hex(access, found.entry.key, value, view)}
+    if is_large:
+        return {**context, "head": stored[:HEAD_BYTES].decode(errors="ignore")}
+    pretty = jsontext.pretty(stored.decode())
+    shown = text if text is not None else pretty if form == PRETTY else stored.decode()
+    return {
+        **context,
         "text": shown,
         "rows": min(max(shown.count("\n") + 2, 6), 28),
-        "revision": revision,
-        "base": base,
-        "error": error,
-        "live_url": live_url(access, "cache-entry", key=found.key, seen=digest(found)),
+        "base": base if opened else pretty,
     }
+
+
+def _decoded(value: Value) -> dict[str, object]:
+    """The innermost as text, or where it is no text the beginning of its bytes."""
+    if value.decoded is not None:
+        return {"decoded": value.decoded}
+    innermost = value.layers[-1]
+    return {"hex_lines": values.hex_lines(innermost.data), "hex_of": innermost}
+
+
+def _hex(access: Access, key: str, value: Value, view: View) -> dict[str, object]:
+    """A page of the bytes of one layer, and the ways to the other pages and layers."""
+    layer = value.layer(view.of)
+
+    def address(of: str, at: int) -> str:
+        return url_of(
+            access, key, form=HEX, **({"of": of} if of != "stored" else {}), **({"at": str(at)} if at else {})
+        )
+
+    end = view.at + HEX_PAGE
+    return {
+        "hex_lines": values.hex_lines(layer.data, view.at),
+        "hex_of": layer,
+        "hex_layers": [(one, address(one.name, 0), one is layer) for one in value.layers],
+        "hex_earlier": address(layer.name, max(view.at - HEX_PAGE, 0)) if view.at else "",
+        "hex_later": address(layer.name, end) if end < len(layer.data) else "",
+        "hex_from": view.at,
+        "hex_to": min(end, len(layer.data)),
+    }
+
+
+async def _memory(access: Access, key: str) -> dict[str, object]:
+    """What the engine takes for the entry, or why that is not known."""
+    try:
+        return {"bytes": await health.entry_bytes(access.project_id, access.actor, key=key)}
+    except EngineDown as exc:
+        if exc.reason != "no_permission":
+            raise
+        return {"refused": True}
 
 
 def frame(access: Access, key: str) -> dict[str, object]:
@@ -216,9 +244,9 @@ def frame(access: Access, key: str) -> dict[str, object]:
     }
 
 
-def digest(found: Entry) -> str:
-    """A short name for the value, by which an open page knows whether it still shows what is stored."""
-    return hashlib.blake2b(found.value, digest_size=12).hexdigest()
+def digest(found: Shown) -> str:
+    """A short name for what the page shows of the value, by which it knows whether that is still so."""
+    return hashlib.blake2b(b"%d:" % found.value_bytes + found.entry.value, digest_size=12).hexdigest()
 
 
 def the_key(request: HttpRequest) -> str:
@@ -233,8 +261,8 @@ def typed_text(request: HttpRequest, name: str) -> str:
     return request.POST.get(name, "").replace("\r\n", "\n")
 
 
-def url_of(access: Access, key: str) -> str:
-    return f"{reverse('cache-entry', args=[access.project.slug])}?{urlencode({'key': key})}"
+def url_of(access: Access, key: str, **view: str) -> str:
+    return f"{reverse('cache-entry', args=[access.project.slug])}?{urlencode({'key': key, **view})}"
 
 
 def folder_url(access: Access, key: str) -> str:
@@ -245,41 +273,13 @@ def folder_url(access: Access, key: str) -> str:
     )
 
 
-def _ttl(seconds: str, until: str, never: bool) -> int | None:
-    if never:
-        return None
-    if until:
-        try:
-            at = datetime.fromisoformat(until).replace(tzinfo=UTC)
-        except ValueError:
-            raise InvalidInput(f"{until!r} is not a time such as 2026-03-18T12:27.", field="until") from None
-        return check_left(at - datetime.now(UTC))
-    return whole_seconds(seconds)
-
-
-def check_left(left: timedelta) -> int:
-    """Whole seconds until an instant, rounded up. Raises InvalidInput for one that has passed."""
-    if left.total_seconds() <= 0:
-        raise InvalidInput("That time has passed. To remove the entry now, delete it.", field="until")
-    return math.ceil(left.total_seconds())
-
-
-def whole_seconds(text: str) -> int:
-    """A ttl that somebody typed. Raises InvalidInput with its bounds."""
-    digits = text.strip().replace(",", "").replace(" ", "")
-    if not (digits.isascii() and digits.isdigit() and 1 <= int(digits[:12]) <= limits.TTL_MAX_S):
-        raise InvalidInput(
-            f"An expiry is a whole number of seconds from 1 to {limits.TTL_MAX_S:,}.", field="seconds"
-        )
-    return int(digits)
-
-
 def _calls(key: str) -> list[tuple[str, str]]:
     """How a program reads this key: (language, text to copy)."""
     name = json.dumps(key, ensure_ascii=False)
     body = '{"key":' + name + "}"
     quoted = "'" + body.replace("'", "'\\''") + "'"
     return [
+        ("Python", f"value = client.cache.get(\n    {name})"),
         (
             "curl",
             f"curl {settings.AERODASH_PUBLIC_URL}/v1/cache/get \\\n"
@@ -287,5 +287,9 @@ def _calls(key: str) -> list[tuple[str, str]]:
             f"  -H 'Content-Type: application/json' \\\n"
             f"  -d {quoted}",
         ),
-        ("Python", f"value = client.cache.get(\n    {name})"),
     ]
+
+
+def whole(entry: Entry) -> Shown:
+    """An entry that was read whole."""
+    return Shown(entry, len(entry.value))

@@ -4,13 +4,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_http_methods
 
+from aerodash import jsontext
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
 from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import InvalidInput
-from cache_admin import edits, jsontext
+from cache_admin import edits
 from cache_admin.bounds import check_key
-from cache_admin.views.entry import typed_text, url_of, whole_seconds
+from cache_admin.views.entry import typed_text, url_of
+from cache_admin.views.entry_expiry import whole_seconds
 from cache_admin.views.production import asks_first, reason_of
 
 _PAGE = "cache_admin/entry-new.html"

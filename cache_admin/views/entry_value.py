@@ -8,22 +8,27 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
+from aerodash import jsontext
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
 from aerodash.console.answer import FORM_AGAIN, answer
 from aerodash.errors import InvalidInput
-from cache_admin import edits, jsontext, merge, queries
+from cache_admin import edits, merge
 from cache_admin.queries import Entry
 from cache_admin.templatetags.cache_ui import visible
 from cache_admin.views.entry import (
     EDIT_BYTES,
+    FORMS,
     PRETTY,
     RAW,
+    View,
     frame,
+    look,
     page,
     the_key,
     typed_text,
     url_of,
+    whole,
 )
 from cache_admin.views.production import asks_first, is_typed, reason_of
 
@@ -48,13 +53,20 @@ class Edit:
 
     async def answer(self) -> HttpResponse:
         step = self.request.POST.get("step", "review")
-        current = await queries.get(self.access.project_id, self.access.actor, key=self.key)
-        if current is None:
+        found = await look(self.access, self.key)
+        if found is None:
             return self._gone()
-        if len(current.value) > EDIT_BYTES:
+        if not found.is_whole:
             return self._gone(is_too_large=True)
+        current = found.entry
         if step == "edit":
             return await self._editor(current)
+        wanted = step.removeprefix("as-")
+        if wanted in FORMS and not self._is_edited(current):
+            return HttpResponseRedirect(url_of(self.access, self.key, form=wanted))
+        if wanted in FORMS and wanted not in (PRETTY, RAW):
+            error = f"{FORMS[wanted]} shows what is stored. Save your edits first, or undo them."
+            return await self._editor(current, error=error)
         try:
             value = self._value()
         except InvalidInput as exc:
@@ -73,6 +85,10 @@ class Edit:
             return await self._save(current, value)
         return self._review(current, value)
 
+    def _is_edited(self, current: Entry) -> bool:
+        stored = current.value.decode()
+        return self.text != (jsontext.pretty(stored) if self.form == PRETTY else stored)
+
     def _value(self) -> bytes:
         """What would be stored: Raw exactly as typed, Pretty without the space that it added."""
         if len(self.text.encode()) > EDIT_BYTES:
@@ -85,8 +101,8 @@ class Edit:
     async def _editor(self, current: Entry, *, error: str = "") -> HttpResponse:
         context = await page(
             self.access,
-            current,
-            form=self.form,
+            whole(current),
+            view=View(self.form),
             text=self.text,
             opened=(self.revision, self.base),
             error=error,
@@ -100,7 +116,9 @@ class Edit:
             text = current.value.decode()
         if form == PRETTY:
             text = jsontext.pretty(text)
-        context = await page(self.access, current, form=form, text=text, opened=(self.revision, self.base))
+        context = await page(
+            self.access, whole(current), view=View(form), text=text, opened=(self.revision, self.base)
+        )
         return self._page("entry.html", context)
 
     def _review(self, current: Entry, value: bytes, *, error: str = "") -> HttpResponse:
@@ -135,7 +153,11 @@ class Edit:
         if result.done:
             messages.success(self.request, "Saved the value. Expiry and metadata are as they were.")
             return HttpResponseRedirect(url_of(self.access, self.key))
-        return self._gone() if result.current is None else self._conflict(result.current, value)
+        if result.current is None:
+            return self._gone()
+        if len(result.current.value) > EDIT_BYTES:
+            return self._gone(is_too_large=True)
+        return self._conflict(result.current, value)
 
     def _conflict(self, current: Entry, value: bytes) -> HttpResponse:
         """Somebody wrote since the edit began: nothing is saved, both changes stand side by side."""

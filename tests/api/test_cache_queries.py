@@ -88,7 +88,7 @@ async def test_the_keeper_takes_expired_keys_out_of_every_project(project_id, ac
         store.pexpireat(f"{{{project_id}}}:v:k", 1)
         store.zadd(f"{{{project_id}}}:exp", {"k": 1})
         assert store.zcard(f"{{{project_id}}}:idx") == 1
-        assert [task[0] for task in keeper.TASKS] == ["cache.purge_due"]
+        assert "cache.purge_due" in [task[0] for task in keeper.TASKS]
         assert await keeper.TASKS[0][2]() is True
         assert store.zcard(f"{{{project_id}}}:idx") == 0
         assert store.zcard(f"{{{project_id}}}:exp") == 0

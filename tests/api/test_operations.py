@@ -13,7 +13,7 @@ from aerodash.auth import Scope
 from aerodash.models import AuditEntry
 from aerodash.models import Operation as Row
 from aerodash.operations.keeper import Runner
-from cache_admin import flushes
+from cache_admin import bulk, flushes
 from tests.api.client import ApiClient
 
 UNKNOWN = "0198f2a0-0000-7000-8000-000000000000"
@@ -22,7 +22,7 @@ UNKNOWN = "0198f2a0-0000-7000-8000-000000000000"
 @pytest.fixture(autouse=True)
 def _many_is_few(monkeypatch):
     """So that the tests need few entries; what other tests left open would be worked on here too."""
-    monkeypatch.setattr(flushes, "AT_ONCE_KEYS", 20)
+    monkeypatch.setattr(bulk, "AT_ONCE_KEYS", 20)
     monkeypatch.setattr(flushes, "STEP_KEYS", 5)
     # One by one: a keeper of the test before may still write its own.
     for open_one in Row.objects.filter(state__in=Row.OPEN):

@@ -5,9 +5,12 @@ from html import unescape
 
 import pytest
 
-from aerodash.auth import Role
+from aerodash import engines
+from aerodash.auth import Role, system_actor
 from aerodash.errors import EngineDown
+from aerodash.ids import ProjectId
 from aerodash.models import Project
+from cache_admin import services
 from cache_admin.views import cache as cache_page
 from tests.pages.cache_cast import HTMX, cache_away, client_of, put, remove, stored
 
@@ -44,6 +47,20 @@ def test_page_shows_folders_with_counts_and_entries_in_key_order(project, url):
     assert rows(response) == ["config", "session:eu:1", "session:eu:2", "session:us:1"]
     assert "4</span> keys" in text(response)
     assert "Counts are exact" in text(response)
+
+
+def test_folders_say_about_what_they_weigh(project, url):
+    """Few keys are all looked at; of many some, and then it says how far off it may be."""
+    for number in range(3):
+        put(project, f"few:{number}", b"123")
+    entries = [(f"many:{number:03}", b"[" + b" " * (number % 7) + b"]", None, None) for number in range(300)]
+    engines.run(services.set_many(ProjectId(project.pk), system_actor(), entries=entries))
+    page = text(client_of(project).get(url))
+    sizes = re.findall(r'<span class="ad-num ad-b" title="([^"]*)">([^<]*)</span>', page)
+    assert sizes[0] == ("every key looked at", "9 B")
+    assert re.fullmatch(r"± [\d.,]+ B, from 40 of its 300 keys", sizes[1][0])
+    assert sizes[1][1].startswith("≈ 1.")
+    assert "cache/heaviest" in page
 
 
 def test_chosen_prefix_opens_its_folders_and_is_muted_in_keys(project, url):

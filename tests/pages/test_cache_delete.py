@@ -1,4 +1,4 @@
-"""/p/<slug>/cache/delete: what would go under a prefix, the question, and the deleting."""
+"""/p/<slug>/cache/delete: what would go under a prefix or of what was chosen, the question, and the deleting."""
 
 import itertools
 import re
@@ -10,8 +10,9 @@ from aerodash.auth import ALL_SCOPES, Actor, Role
 from aerodash.ids import ProjectId
 from aerodash.models import AuditEntry, Operation, Project
 from aerodash.operations.keeper import Runner
-from cache_admin import flushes, services
-from tests.pages.cache_cast import cache_away, client_of, put, stored
+from cache_admin import bulk, services
+from cache_admin.views.cache_selection import pack
+from tests.pages.cache_cast import cache_away, client_of, put, remove, stored
 
 WRITER = Actor(kind="key", id="9", label="key test", scopes=ALL_SCOPES)
 
@@ -38,10 +39,10 @@ def text(response) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", response.content.decode()).split())
 
 
-def question(client, url: str, prefix: str = "s:") -> dict[str, str]:
+def question(client, url: str, prefix: str = "s:", **about: str) -> dict[str, str]:
     """The hidden fields of the question, as its form sends them."""
-    page = client.get(url, {"prefix": prefix}).content.decode()
-    return dict(re.findall(r'<input type="hidden" name="(up_to|count)" value="([^"]*)"', page))
+    page = client.get(url, {"prefix": prefix, **about}).content.decode()
+    return dict(re.findall(r'<input type="hidden" name="(up_to|count|digest)" value="([^"]*)"', page))
 
 
 def send(client, url: str, fields: dict[str, str], prefix: str = "s:", **more: str):
@@ -77,6 +78,7 @@ def test_a_few_go_at_once_and_what_was_written_since_stays(project, url):
     assert [bool(stored(project, key)) for key in ("s:0001", "s:0003", "s:new")] == [False, True, True]
     line = AuditEntry.objects.get(project=project)
     assert (line.verb, line.target, line.details["after"]) == ("cache.flush", "s:", "8 removed")
+    assert line.details["before"] == "9 keys, 32 B"
 
 
 def test_more_than_a_hundred_need_their_number_typed(project, url):
@@ -115,7 +117,7 @@ def test_flags_of_production_go_only_with_a_reason(production, url):
 
 
 def test_many_become_an_operation_whose_page_shows_it(project, url, monkeypatch):
-    monkeypatch.setattr(flushes, "AT_ONCE_KEYS", 20)
+    monkeypatch.setattr(bulk, "AT_ONCE_KEYS", 20)
     fill(project, 1200)
     client = client_of(project)
     asked = question(client, url)
@@ -142,13 +144,105 @@ def test_nothing_under_the_prefix_leads_back_and_says_so(project, url):
     assert "There are no keys under none:." in text(response)
 
 
-@pytest.mark.parametrize("fields", [{}, {"up_to": "x", "count": "1"}, {"up_to": "99999", "count": "1"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"up_to": "x", "count": "1"}, {"up_to": "99999", "count": "1"}, {"up_to": "3", "count": "1"}],
+)
 def test_a_form_that_never_was_asked_is_asked(project, url, fields):
     fill(project, 3)
     response = send(client_of(project), url, fields)
     assert response.status_code == 422
     assert "look again" in text(response)
     assert stored(project, "s:0000")
+
+
+def test_a_count_or_a_prefix_that_was_not_shown_is_asked_again(project, url):
+    fill(project, 3)
+    put(project, "t", b"1")
+    client = client_of(project)
+    asked = question(client, url)
+    for changed, prefix in (({"count": "1"}, "s:"), ({}, ""), ({"digest": "0" * 16}, "s:")):
+        response = send(client, url, {**asked, **changed}, prefix=prefix)
+        assert response.status_code == 422
+        assert "look again" in text(response)
+    assert stored(project, "s:0000")
+    assert stored(project, "t")
+
+
+def test_chosen_entries_go_and_no_others(project, url):
+    fill(project, 5)
+    odd = "s:\0\u202e&?"
+    put(project, odd, b"1")
+    client = client_of(project)
+    keys = pack(("s:0001", "s:0003", odd))
+    response = client.get(url, {"prefix": "s:", "keys": keys})
+    page = text(response)
+    assert "Delete 3 chosen keys?" in page
+    assert "Values 7 B exact" in page
+    assert "\\x00\\u202e" in page
+    fields = question(client, url, keys=keys)
+    response = client.post(f"{url}?prefix=s:&keys={keys}", fields, follow=True)
+    assert response.redirect_chain[-1][0] == f"/p/{project.slug}/cache?prefix=s%3A"
+    assert "Deleted 3 chosen keys." in text(response)
+    assert [bool(stored(project, key)) for key in ("s:0000", "s:0001", "s:0003", odd)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    line = AuditEntry.objects.get(project=project)
+    assert (line.verb, line.details["after"]) == ("cache.flush", "3 removed")
+    assert line.details["before"].startswith("3 keys, 7 B\n")
+    assert "s:0003" in line.details["before"]
+
+
+def test_chosen_entries_that_moved_are_asked_about_again(project, url):
+    fill(project, 3)
+    client = client_of(project)
+    keys = pack(("s:0000", "s:0001"))
+    fields = question(client, url, keys=keys)
+    put(project, "s:0001", b'"again"')
+    response = client.post(f"{url}?keys={keys}", fields)
+    assert response.status_code == 422
+    assert "written or went away meanwhile" in text(response)
+    assert stored(project, "s:0000")
+    remove(project, "s:0000")
+    page = client.post(f"{url}?keys={keys}", fields)
+    assert "Delete 1 chosen key?" in text(page), "what is gone is no longer counted"
+    remove(project, "s:0001")
+    response = client.get(url, {"keys": keys}, follow=True)
+    assert "The chosen entries are all gone already." in text(response)
+
+
+def test_a_chosen_key_that_is_gone_is_not_taken_for_a_longer_one(project, url):
+    for key in ("a", "ab", "abc"):
+        put(project, key, b"1")
+    client = client_of(project)
+    keys = pack(("a", "ab"))
+    remove(project, "a")
+    fields = question(client, url, prefix="", keys=keys)
+    assert fields["count"] == "1"
+    assert "Deleted 1 chosen key." in text(client.post(f"{url}?keys={keys}", fields, follow=True))
+    assert stored(project, "abc")
+
+
+def test_chosen_flags_of_production_go_with_a_reason_and_the_number(production, url):
+    put(production, "flag:a", b'{"enabled":true}')
+    put(production, "b", b"1")
+    client = client_of(production)
+    keys = pack(("b", "flag:a"))
+    fields = question(client, url, keys=keys)
+    assert "Flags are among them" in text(client.get(url, {"keys": keys}))
+    address = f"{url}?keys={keys}"
+    assert client.post(address, {**fields, "reason": "new start"}).status_code == 422
+    assert "with a reason" in text(client.post(address, {**fields, "typed": "2"}))
+    done = client.post(address, {**fields, "typed": "2", "reason": "new start"}, follow=True)
+    assert "Deleted 2 chosen keys." in text(done)
+
+
+@pytest.mark.parametrize("keys", ["nonsense", "eJw", "\u2603", pack(("",))])
+def test_an_address_that_names_no_keys_is_refused(project, url, keys):
+    assert client_of(project).get(url, {"keys": keys}).status_code == 400
 
 
 def test_keys_that_hide_characters_are_shown(project, url):

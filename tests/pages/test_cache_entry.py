@@ -1,14 +1,19 @@
 """/p/<slug>/cache/entry: reading and changing one entry without losing a byte or somebody else's write."""
 
 import asyncio
+import base64
+import gzip
 import re
 from html import unescape
 
 import pytest
 
+from aerodash import engines
 from aerodash.auth import Role
+from aerodash.errors import EngineDown
 from aerodash.models import AuditEntry, Project
 from cache_admin import edits, queries, services
+from cache_admin.engine.valkey import ValkeyCache
 from tests.pages.cache_cast import HTMX, cache_away, client_of, put, remove, stored
 
 EXACT = rb'{"big":9007199254740993,"price":0.10,"name":"Ren\u00e9e","tiny":1e-7,"l":[1,2]}'
@@ -377,6 +382,132 @@ def test_value_too_large_to_edit_is_shown_in_part(project, url):
     page = text(client_of(project).get(url, {"key": "a"}))
     assert "more than can be edited in a browser" in page
     assert len(page) < 60_000
+
+
+def packed(data: bytes) -> bytes:
+    return b'"' + base64.b64encode(data) + b'"'
+
+
+def test_compressed_value_is_shown_decoded_and_edited_as_it_is_stored(project, url):
+    stored_text = packed(gzip.compress(EXACT))
+    put(project, "a", stored_text)
+    client = client_of(project)
+    page = unescape(text(client.get(url, {"key": "a"})))
+    assert "base64 · gzip · JSON" in page
+    assert f"which gzip unpacks to {len(EXACT)} B: JSON." in page
+    assert '"big": 9007199254740993' in page
+    assert 'id="value-form"' not in page
+    fields = form_of(client.get(url, {"key": "a", "form": "pretty"}))
+    assert fields["value"] == stored_text.decode()
+    assert "Nothing to save" in text(step(client, url, fields, "save"))
+
+
+def test_every_view_has_an_address(project, url):
+    put(project, "a", packed(gzip.compress(EXACT)))
+    page = text(client_of(project).get(url, {"key": "a", "form": "hex", "of": "gzip"}))
+    assert "7b 22 62 69 67 22 3a 39  30 30 37 31" in page
+    views = re.search(r'(?s)<div class="ad-seg" role="group" aria-label="Show it as">(.*?)</div>', page)[1]
+    assert re.findall(r'key=a&amp;form=(\w+)"( aria-current="true")?', views) == [
+        ("pretty", ""), ("raw", ""), ("decoded", ""), ("hex", ' aria-current="true"'),
+    ]  # fmt: skip
+    layers = re.search(r'(?s)aria-label="Bytes of">(.*?)</div>', page)[1]
+    assert re.findall(r">(\w+)</a>", layers) == ["stored", "text", "base64", "gzip"]
+
+
+def test_hex_goes_page_by_page(project, url):
+    put(project, "a", b'"' + b"0123456789abcdef" * 200 + b'"')
+    client = client_of(project)
+    first = text(client.get(url, {"key": "a", "form": "hex"}))
+    later = unescape(re.search(r'href="([^"]*)" rel="next"', first)[1])
+    second = text(client.get(later))
+    assert re.findall(r'<th scope="row">(\w+)', first)[-1] == "0007f0"
+    assert re.findall(r'<th scope="row">(\w+)', second)[0] == "000800"
+    assert 'rel="next"' not in second
+    assert 'rel="prev"' in second
+    for odd in ("x", "-1", "99999999", "7"):
+        assert client.get(url, {"key": "a", "form": "hex", "at": odd, "of": "no"}).status_code == 200
+
+
+def test_another_view_of_an_unedited_value_is_an_address_and_edits_are_never_lost(project, url):
+    put(project, "a", EXACT)
+    client = client_of(project)
+    fields = form_of(client.get(url, {"key": "a"}))
+    for name in ("raw", "hex", "pretty"):
+        moved = step(client, url, fields, f"as-{name}")
+        assert (moved.status_code, moved["Location"]) == (302, f"{url}?key=a&form={name}")
+    kept = step(client, url, fields, "as-hex", value='{"n": 2}')
+    assert kept.status_code == 422
+    assert "Save your edits first, or undo them." in text(kept)
+    assert form_of(kept)["value"] == '{"n": 2}'
+
+
+def test_a_large_value_is_not_read_whole(project, url, monkeypatch):
+    put(project, "a", b'"' + b"y" * 2_000_000 + b'"')
+
+    async def refuse(*args, **options):
+        raise AssertionError("read whole")
+
+    monkeypatch.setattr(queries, "get", refuse)
+    client = client_of(project)
+    for form in ("raw", "hex"):
+        page = text(client.get(url, {"key": "a", "form": form}))
+        assert "1.9 MiB is more than can be edited" in page
+        assert "download the whole" in page
+        assert len(page) < 60_000
+
+
+def test_sizes_are_told_apart(project, url):
+    put(project, "a", b'"' + b"y" * 1000 + b'"', metadata=b'{"m":1}')
+    page = text(client_of(project).get(url, {"key": "a"}))
+    assert re.search(r"<dt>Size</dt><dd[^>]*>1,002 B <span[^>]*>and 7 B of metadata</span>", page)
+    assert int(
+        re.search(r"<dt>Takes in the engine</dt><dd[^>]*>([\d,.]+) (?:B|KiB)</dd>", page)[1]
+        .replace(",", "")
+        .partition(".")[0]
+    )
+
+
+def test_a_right_that_the_engine_s_user_lacks_is_said_in_its_place(project, url, monkeypatch):
+    async def refuse(self, project, key):
+        raise EngineDown("Valkey's user may not run what AeroDash needs.", reason="no_permission")
+
+    monkeypatch.setattr(ValkeyCache, "memory_bytes", refuse)
+    put(project, "a", b"1")
+    response = client_of(project).get(url, {"key": "a"})
+    assert response.status_code == 200
+    assert "AeroDash may not ask" in text(response)
+
+
+def test_cap_brings_the_expiry_forward_and_never_later(project, url):
+    put(project, "a", EXACT, ttl_s=7200)
+    put(project, "forever", b"1")
+    client = client_of(project)
+    later = client.post(f"{url}/expiry?key=a", {"cap": "86400"}, follow=True)
+    assert "nothing was changed" in text(later)
+    assert stored(project, "a").expires_at_ms > now_ms() + 7_000_000
+    for key in ("a", "forever"):
+        client.post(f"{url}/expiry?key={key}", {"cap": "300"})
+        assert stored(project, key).expires_at_ms <= now_ms() + 300_000
+    assert stored(project, "a").value == EXACT
+    assert AuditEntry.objects.filter(project=project, verb="cache.expire").count() == 3
+    gone = client.post(f"{url}/expiry?key=none", {"cap": "300"}, follow=True)
+    assert "has gone meanwhile" in text(gone)
+    bad = client.post(f"{url}/expiry?key=a", {"cap": "0"}, follow=True)
+    assert "whole number of seconds" in text(bad)
+
+
+def now_ms() -> int:
+    return engines.run(queries.now_ms())
+
+
+def test_cap_of_a_flag_in_production_is_asked_first(production, url):
+    put(production, "flag:x", b'{"enabled":true}')
+    client = client_of(production)
+    page = client.post(f"{url}/expiry?key=flag:x", {"cap": "300"})
+    assert "in 300 s at most" in text(page)
+    assert stored(production, "flag:x").expires_at_ms is None
+    client.post(f"{url}/expiry?key=flag:x", {"cap": "300", "typed": "flag:x", "reason": "over"})
+    assert stored(production, "flag:x").expires_at_ms
 
 
 def test_viewer_reads_and_is_refused_by_the_server(project, url):

@@ -24,7 +24,7 @@ FORBIDDEN = {
     "jobs_admin.engine": ("django.http", "django.views", "django.db.models", "ninja", "channels", "jobs_admin.services", "jobs_admin.queries"),
     **{
         f"cache_admin.{verbs}": (*WEB, *CACHE_ENGINE, "cache_admin.api", "cache_admin.views", "cache_admin.flags.views")
-        for verbs in ("services", "queries", "edits", "flags.services", "flags.stored", "bounds")
+        for verbs in ("services", "queries", "edits", "bulk", "flushes", "transfer", "uploads", "jsonlines", "flags.services", "flags.stored", "bounds")
     },
     **{
         f"jobs_admin.{verbs}": (*WEB, *JOB_ENGINE, "jobs_admin.api", "jobs_admin.views")

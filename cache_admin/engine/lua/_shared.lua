@@ -66,7 +66,20 @@ local function purge(idx, exp, entry_prefix, limit)
   return #due == limit, #due
 end
 
--- Writes one entry and its index rows. ttl: '' never, 'keep', or ms from now. metadata: '' keep, '{}' none, or its text.
+-- Changes when an entry expires (ms since 1970, 0 for never) and its revision; value and metadata stay.
+local function stamp(e, exp, key, at, rev)
+  redis.call('SETRANGE', e, STAMP_AT, struct.pack(STAMP, rev.epoch, rev.n, at))
+  if at == 0 then
+    redis.call('PERSIST', e)
+    redis.call('ZREM', exp, key)
+  else
+    redis.call('PEXPIREAT', e, ms(at))
+    redis.call('ZADD', exp, ms(at), key)
+  end
+end
+
+-- Writes one entry and its index rows. ttl: '' never, 'keep', ms from now, or '@' and ms since 1970. metadata: '' keep,
+-- '{}' none, or its text.
 -- head: the stored entry's, nil if there is none.
 local function put(e, idx, exp, key, value, ttl, metadata, rev, head)
   if metadata == '{}' or (metadata == '' and not head) then
@@ -78,6 +91,8 @@ local function put(e, idx, exp, key, value, ttl, metadata, rev, head)
   local at = 0
   if ttl == 'keep' then
     at = had
+  elseif string.sub(ttl, 1, 1) == '@' then
+    at = tonumber(string.sub(ttl, 2))
   elseif ttl ~= '' then
     at = now_ms() + tonumber(ttl)
   end

@@ -9,12 +9,5 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 local rev = revise(KEYS[4], KEYS[5], ARGV[1])
 local at = ARGV[3] == '' and 0 or now_ms() + tonumber(ARGV[3])
-redis.call('SETRANGE', KEYS[1], STAMP_AT, struct.pack(STAMP, rev.epoch, rev.n, at))
-if at == 0 then
-  redis.call('PERSIST', KEYS[1])
-  redis.call('ZREM', KEYS[3], ARGV[2])
-else
-  redis.call('PEXPIREAT', KEYS[1], ms(at))
-  redis.call('ZADD', KEYS[3], ms(at), ARGV[2])
-end
+stamp(KEYS[1], KEYS[3], ARGV[2], at, rev)
 return {1, told(rev)}
