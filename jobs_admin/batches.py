@@ -15,14 +15,15 @@ from datetime import UTC, datetime
 import uuid_utils
 from django.db.models import Sum
 
-from aerodash import engines, limits
-from aerodash.auth import Actor, Scope
+from aerodash import audit, engines, limits
+from aerodash.auth import Actor, Door, Scope
 from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from jobs_admin import services
 from jobs_admin.bounds import check_job, check_text, check_within, is_job_id
+from jobs_admin.engine import stored_jobs
 from jobs_admin.engine.batches import BatchRef, Members, MembersAfter, NewBatch, UnfinishedAfter
 from jobs_admin.engine.contract import Finished, JobEngine, NewJob, Refusal, Who
 from jobs_admin.models import Batch, BatchCounter
@@ -101,6 +102,8 @@ async def seal(project: ProjectId, actor: Actor, *, batch: str) -> None:
         raise _unknown(batch)
     await _finish((known,))
     publish(project, topics.JOBS)
+    if actor.door is Door.CONSOLE:  # programs seal what they make, by the thousand
+        await audit.record(project, actor, verb="batch.seal", target=known)
 
 
 @engines.on_engine_loop
@@ -121,6 +124,7 @@ async def cancel(project: ProjectId, actor: Actor, *, batch: str) -> int:
         after = found.job_ids[-1] if found.job_ids else ""
         found = await engine.call("batch_members", MembersAfter(known, MEMBERS_AT_ONCE, after, found.until))
         if not found.job_ids:
+            await audit.record(project, actor, verb="batch.cancel", target=known, after=f"{count} jobs")
             return count
         done = await engine.cancel(project, who, found.job_ids)
         changed = [job_id for job_id, one in zip(found.job_ids, done, strict=True) if one.success]
@@ -147,6 +151,7 @@ async def retry(project: ProjectId, actor: Actor, *, batch: str) -> services.Ret
         count += done.count
         more_refused += done.more_refused
         refused |= done.refused
+    await audit.record(project, actor, verb="batch.retry", target=known, after=f"{count} jobs")
     return services.RetryResult(count, refused, more_refused)
 
 
@@ -181,6 +186,13 @@ def get(project: ProjectId, actor: Actor, *, batch: str) -> BatchRow | None:
         return None
     found = _rows(Batch.objects.filter(pk=batch, project_id=project))
     return found[0] if found else None
+
+
+def follow_up_type(project: ProjectId, actor: Actor, *, batch: str) -> str:
+    """The type of the job that is to follow a batch, or that followed it; "" for none."""
+    actor.require(Scope.QUEUE_READ)
+    text = Batch.objects.filter(pk=batch, project_id=project).values_list("on_complete", flat=True).first()
+    return stored_jobs.load_with(text)[1].type if text else ""
 
 
 def page(project: ProjectId, actor: Actor, *, before: str | None = None, limit: int = 50) -> BatchPage:

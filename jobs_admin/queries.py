@@ -8,7 +8,9 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from itertools import batched
+from typing import Any, Literal
 
 from django.db import connection
 from django.db.models import BooleanField, Q, QuerySet, Sum
@@ -19,8 +21,9 @@ from aerodash.auth import Actor, Scope
 from aerodash.errors import InvalidInput
 from aerodash.ids import JobId, ProjectId
 from jobs_admin.bounds import check_text, check_within
-from jobs_admin.models import Batch, Job, JobCounter, JobLog, JobProgress, JobTag, JobType, Status
+from jobs_admin.models import Batch, Job, JobCounter, JobLane, JobLog, JobProgress, JobTag, JobType, Status
 from jobs_admin.records import (
+    EVENTS_SHOWN,
     Counts,
     FinerCounts,
     JobContent,
@@ -28,6 +31,7 @@ from jobs_admin.records import (
     JobPage,
     JobRow,
     LogPage,
+    RunPage,
     TypeCounts,
     TypePage,
     attempts_of,
@@ -43,18 +47,26 @@ from jobs_admin.records import (
 FINER_STATES = ("due", "scheduled", "retrying", "cancelling")
 """What `page` takes besides the five statuses; "due" is what a worker would get now."""
 ENDED = ("completed", "failed", "cancelled")
+_RARE = ("retrying", "cancelling")
+LANES_AT_ONCE = 100
 
 _TYPE = re.compile(limits.JOB_TYPE_PATTERN)
+_LEAST, _MOST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Jobs that match everything that is given. status: one of the five, or one of FINER_STATES. batch: its id."""
+    """Jobs that match everything that is given. status: one of the five, or one of FINER_STATES. batch: its id.
+
+    created_from, created_to: enqueued then or later, and before then.
+    """
 
     status: str | None = None
     type: str | None = None
     tag: str | None = None
     batch: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 def counts(project: ProjectId, actor: Actor, *, type: str | None = None) -> Counts:
@@ -69,20 +81,28 @@ def counts(project: ProjectId, actor: Actor, *, type: str | None = None) -> Coun
 def finer_counts(project: ProjectId, actor: Actor, *, type: str | None = None) -> FinerCounts:
     """How many are due now, scheduled, retrying and cancelling.
 
-    Time makes scheduled jobs due, so no counter can follow: this reads one index entry for each pending job.
+    Time makes scheduled jobs due, so no counter can follow: this reads one index entry for each that is due later.
     """
     actor.require(Scope.QUEUE_READ)
     now_ms = instants.now_ms()
     # Left alone, SQLite takes job_by_status and looks every row up for its due time.
     hint = "INDEXED BY job_lease_order" if connection.vendor == "sqlite" else ""
+    of_type = "" if type is None else " AND type = %s"
+    # One statement sees one moment, so that what is not due is never more than what is pending.
     sql = f"""
-        SELECT count(*), coalesce(sum(CASE WHEN due_at_ms > %s THEN 1 ELSE 0 END), 0)
-        FROM jobs_admin_job {hint}
-        WHERE project_id = %s AND status = 'pending'{"" if type is None else " AND type = %s"}
+        SELECT
+            (SELECT coalesce(sum(count), 0) FROM jobs_admin_jobcounter
+                WHERE project_id = %s AND status = 'pending'{of_type}),
+            (SELECT coalesce(sum((
+                SELECT count(*) FROM jobs_admin_job AS job {hint}
+                WHERE job.project_id = lane.project_id AND job.type = lane.type AND job.priority = lane.priority
+                    AND job.status = 'pending' AND job.due_at_ms > %s
+            )), 0) FROM jobs_admin_joblane AS lane WHERE lane.project_id = %s{of_type})
     """
+    typed = [] if type is None else [type]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [now_ms, project] + ([] if type is None else [type]))
-        pending, not_due = cursor.fetchone()
+        cursor.execute(sql, [project, *typed, now_ms, project, *typed])
+        pending, not_due = map(int, cursor.fetchone())
     retrying = _of_state(project, "retrying", type, now_ms)
     return FinerCounts(
         due_now=pending - not_due,
@@ -143,11 +163,13 @@ def page(
     type: str | None = None,
     tag: str | None = None,
     batch: str | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
     before: str | None = None,
     after: str | None = None,
     limit: int = 50,
 ) -> JobPage:
-    """Up to `limit` (1..200) jobs, newest first.
+    """Up to `limit` (1..200) jobs, newest first, that match as JobFilter says.
 
     status: one of the five, or one of FINER_STATES; None for all. before: those older than this cursor; after: the
     nearest newer ones; not both. Cursors stay good when jobs are deleted.
@@ -157,7 +179,7 @@ def page(
     check_within("limit", limit, 1, limits.JOBS_PER_PAGE)
     upwards = after is not None
     cursor = after if upwards else before
-    wanted = JobFilter(status, type, tag, batch)
+    wanted = JobFilter(status, type, tag, batch, created_from, created_to)
     found = _ids(project, wanted, _cursor(cursor) if cursor else None, upwards, limit + 1)
     more, ids = len(found) > limit, found[:limit]
     if upwards:
@@ -170,23 +192,61 @@ def page(
     )
 
 
-def newer(
-    project: ProjectId,
-    actor: Actor,
-    *,
-    after: str,
-    status: str | None = None,
-    type: str | None = None,
-    tag: str | None = None,
-    batch: str | None = None,
-    most: int = limits.JOBS_PER_PAGE,
-) -> int:
-    """How many jobs came after this cursor, counted up to `most`: what a live list holds back until it is asked.
+def newer_ids(
+    project: ProjectId, actor: Actor, *, after: str, filter: JobFilter, most: int = limits.JOBS_PER_PAGE
+) -> list[JobId]:
+    """The newest jobs that came after this cursor, newest first, up to `most`: what live lists hold back until asked.
 
     Raises InvalidInput for an unknown status or a broken cursor.
     """
     actor.require(Scope.QUEUE_READ)
-    return len(_ids(project, JobFilter(status, type, tag, batch), _cursor(after), True, most))
+    found = _ids(project, filter, _cursor(after), True, most, newest_first=True)
+    return [JobId(str(id)) for id in found]
+
+
+def next_runs(
+    project: ProjectId,
+    actor: Actor,
+    *,
+    type: str | None = None,
+    state: Literal["pending", "due", "scheduled"] = "pending",
+    after: str | None = None,
+    limit: int = 50,
+) -> RunPage:
+    """Up to `limit` (1..200) pending jobs in the order of their next run, of one type or of all.
+
+    state: all that are pending, those that are due, or those that never ran and are due later. after: those that run after this cursor, which stays good when jobs are deleted or begin.
+    Raises InvalidInput for a broken cursor, a limit out of bounds.
+    """
+    actor.require(Scope.QUEUE_READ)
+    check_within("limit", limit, 1, limits.JOBS_PER_PAGE)
+    lanes = JobLane.objects.filter(project_id=project)
+    if type is not None:
+        lanes = lanes.filter(type=type)
+    jobs = Job.objects.filter(_literally("pending"), project_id=project)
+    if state == "due":
+        jobs = jobs.filter(due_at_ms__lte=instants.now_ms())
+    elif state == "scheduled":
+        jobs = jobs.filter(due_at_ms__gt=instants.now_ms(), attempts=0)
+    if after is not None:
+        due_at_ms, id = _run_cursor(after)
+        jobs = jobs.filter(due_at_ms__gte=due_at_ms).exclude(due_at_ms=due_at_ms, pk__lte=id)
+    found: list[tuple[int, uuid.UUID]] = []
+    # A lane is a range of the index in which leases look, and in their order; SQLite takes up to 500 at once.
+    for some in batched(lanes.order_by("type", "priority").values_list("type", "priority"), LANES_AT_ONCE):
+        ranges = [
+            jobs.filter(type=name, priority=priority)
+            .order_by("due_at_ms", "pk")
+            .values_list("due_at_ms", "pk")[: limit + 1]
+            for name, priority in some
+        ]
+        found += _merged(ranges, "1, 2", limit + 1)
+    found = sorted(found)[: limit + 1]
+    shown = found[:limit]
+    rows = {row.id: row for row in _rows(project, [id for _, id in shown])}
+    more = f"{shown[-1][0]}-{shown[-1][1]}" if len(found) > limit else None
+    # One that is gone meanwhile is left out.
+    return RunPage(tuple(rows[str(id)] for _, id in shown if str(id) in rows), more)
 
 
 def newest_ended(project: ProjectId, filter: JobFilter) -> JobId | None:
@@ -262,14 +322,18 @@ def status(project: ProjectId, *, job_id: str) -> str | None:
     return found.first()
 
 
-def job(project: ProjectId, actor: Actor, *, job_id: str) -> JobDetail | None:
-    """Everything about one job; None if the project has none of this id (or the id is none at all)."""
+def job(project: ProjectId, actor: Actor, *, job_id: str, up_to_run: int | None = None) -> JobDetail | None:
+    """Everything about one job; None if the project has none of this id (or the id is none at all).
+
+    Of its runs the newest RUNS_SHOWN; up_to_run: none after that one.
+    """
     actor.require(Scope.QUEUE_READ)
     id = _uuid(job_id)
     found = None if id is None else Job.objects.filter(project_id=project, pk=id).first()
     if found is None:
         return None
     now_ms = instants.now_ms()
+    attempts, events = attempts_of(found, now_ms, up_to=up_to_run), events_of(found)
     return JobDetail(
         row=row_of(found, now_ms),
         payload=found.payload,
@@ -286,17 +350,25 @@ def job(project: ProjectId, actor: Actor, *, job_id: str) -> JobDetail | None:
         enqueued_door=found.enqueued_door,
         carried=carried_by(found),
         progress=progress_of(JobProgress.objects.filter(pk=found.pk).first()),
-        attempts=attempts_of(found, now_ms),
-        events=events_of(found),
+        attempts=attempts,
+        events=events,
+        older_runs=attempts[-1].run - 1 if attempts else 0,
+        older_events=len(events) > EVENTS_SHOWN,
     )
 
 
 def _ids(
-    project: ProjectId, filter: JobFilter, start: uuid.UUID | None, upwards: bool, limit: int
+    project: ProjectId,
+    filter: JobFilter,
+    start: uuid.UUID | None,
+    upwards: bool,
+    limit: int,
+    *,
+    newest_first: bool | None = None,
 ) -> list[uuid.UUID]:
     """The next ids after `start`; all statuses together are a merge of five ranges of one index.
 
-    Raises InvalidInput for an unknown status, or a tag that cannot be one.
+    newest_first: None begins at `start`; else which of those beyond it are taken. Raises InvalidInput for an unknown status, or a tag that cannot be one.
     """
     if filter.status is not None and filter.status not in (*Status.values, *FINER_STATES):
         raise InvalidInput(f"{filter.status!r} is not a status.", reason="unknown_status", field="status")
@@ -304,21 +376,40 @@ def _ids(
         check_text("tag", filter.tag, limits.TAG_CHARS, least=1)
     if filter.batch is not None and not _has_batch(project, filter.batch):
         return []
-    past = {} if start is None else {"gt" if upwards else "lt": start}
-    order = "" if upwards else "-"
-    ranges: list[str] = []
-    values: list[object] = []
-    for number, (jobs, id) in enumerate(_ranges(project, filter)):
-        some = jobs.filter(**{f"{id}__{than}": pk for than, pk in past.items()})
-        found = some.order_by(order + id).values_list(id, flat=True)[:limit]
-        sql, params = found.query.sql_with_params()
-        ranges.append(f"SELECT * FROM ({sql}) AS range_{number}")
+    least, most = created_between(filter)
+    if start is not None:
+        least, most = (max(start, least), most) if upwards else (least, min(start, most))
+    bounds = {name: id for name, id in (("gt", least), ("lt", most)) if id not in (_LEAST, _MOST)}
+    downwards = not upwards if newest_first is None else newest_first
+    ranges = [
+        jobs.filter(**{f"{id}__{than}": pk for than, pk in bounds.items()})
+        .order_by("-" * downwards + id)
+        .values_list(id)[:limit]
+        for jobs, id in _ranges(project, filter)
+    ]
+    return [id for (id,) in _merged(ranges, "1 DESC" if downwards else "1 ASC", limit)]
+
+
+def created_between(filter: JobFilter) -> tuple[uuid.UUID, uuid.UUID]:
+    """The ids between which those of the filter's time lie, ends not included: an id begins with its job's milliseconds."""
+    least, most = _LEAST, _MOST
+    if filter.created_from is not None:
+        least = uuid.UUID(int=max((instants.ms_of(filter.created_from) << 80) - 1, 0))
+    if filter.created_to is not None:
+        most = uuid.UUID(int=max(instants.ms_of(filter.created_to) << 80, 0))
+    return least, most
+
+
+def _merged(ranges: Sequence[QuerySet[Any]], order: str, limit: int) -> list[Any]:
+    """The first rows of all of them. One statement sees one moment: several would see a job that moves twice, or never."""
+    parts, values = [], list[object]()
+    for number, some in enumerate(ranges):
+        sql, params = some.query.sql_with_params()
+        parts.append(f"SELECT * FROM ({sql}) AS range_{number}")
         values += params
-    # One statement sees one moment: of a job that changes its status meanwhile, five would see two or none.
-    merged = f"{' UNION ALL '.join(ranges)} ORDER BY 1 {'ASC' if upwards else 'DESC'} LIMIT {limit}"
     with connection.cursor() as cursor:
-        cursor.execute(merged, values)
-        return [uuid.UUID(str(id)) for (id,) in cursor.fetchall()]
+        cursor.execute(f"{' UNION ALL '.join(parts)} ORDER BY {order} LIMIT {limit}", values)
+        return [(*rest, uuid.UUID(str(id))) for *rest, id in cursor.fetchall()]
 
 
 def _ranges(project: ProjectId, filter: JobFilter) -> list[tuple[QuerySet[Any], str]]:
@@ -360,7 +451,10 @@ def _of_state(
 ) -> QuerySet[Job]:
     # A batch is of one project; with the project's condition too, a type's own index would look better.
     jobs = Job.objects.filter(project_id=project) if batch is None else Job.objects.filter(batch_id=batch)
-    if type is not None:
+    if type is not None and state in _RARE and connection.vendor == "sqlite":
+        # The plus keeps SQLite from job_by_type, where it would look up every row of the type.
+        jobs = jobs.filter(RawSQL("+type = %s", (type,), output_field=BooleanField()))
+    elif type is not None:
         jobs = jobs.filter(type=type)
     match state:
         case "due":
@@ -418,6 +512,13 @@ def _found(project: ProjectId, ids: Sequence[uuid.UUID], jobs: QuerySet[Job]) ->
     """
     found = [job for job in jobs.filter(pk__in=ids) if job.project_id == project]
     return sorted(found, key=lambda job: job.pk, reverse=True)
+
+
+def _run_cursor(text: str) -> tuple[int, uuid.UUID]:
+    due_at_ms, _, id = text.partition("-")
+    if not (due_at_ms.isascii() and due_at_ms.isdigit() and len(due_at_ms) <= 18):
+        raise InvalidInput("This cursor is not one of ours.", reason="invalid_cursor", field="after")
+    return int(due_at_ms), _cursor(id)
 
 
 def _cursor(text: str) -> uuid.UUID:

@@ -9,6 +9,9 @@ from jobs_admin.engine.contract import TypeSettings
 from jobs_admin.engine.rules import RetryPolicy
 from jobs_admin.models import Attempt, Job, JobEvent, JobLog, JobProgress, JobType, Status
 
+RUNS_SHOWN = 50
+EVENTS_SHOWN = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -165,6 +168,14 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some pending jobs, the next to run first. after: the cursor of those that follow; None at the end."""
+
+    jobs: tuple[JobRow, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """One run. outcome: an Attempt.Outcome, or "processing" for the one that goes on now."""
 
@@ -197,7 +208,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """Everything about one job. payload, result: JSON text. attempts and events: newest first."""
+    """Everything about one job. payload, result: JSON text. attempts and events: newest first, as many as a page takes.
+
+    older_runs: how many came before the attempts; older_events: whether some of its timeline are left out.
+    """
 
     row: JobRow
     payload: str
@@ -216,6 +230,8 @@ class JobDetail:
     progress: ProgressRow | None
     attempts: tuple[AttemptRow, ...]
     events: tuple[EventRow, ...]
+    older_runs: int = 0
+    older_events: bool = False
 
 
 def row_of(job: Job, now_ms: int) -> JobRow:
@@ -294,8 +310,14 @@ def settings_of(said: JobType) -> TypeSettings:
 _SETTINGS = tuple(field.name for field in fields(TypeSettings))
 
 
-def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
-    """The job's runs, newest first; the one that goes on now is the first. One read."""
+def attempts_of(job: Job, now_ms: int, *, up_to: int | None = None) -> tuple[AttemptRow, ...]:
+    """The job's newest runs, RUNS_SHOWN of them, the newest first; the one that goes on now is the first. One read.
+
+    up_to: none after this run.
+    """
+    of_job = Attempt.objects.filter(job_id=job.pk)
+    if up_to is not None:
+        of_job = of_job.filter(run__lte=up_to)
     ended = [
         AttemptRow(
             run=attempt.run,
@@ -312,9 +334,10 @@ def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
             error_message=attempt.error_message,
             traceback=attempt.traceback,
         )
-        for attempt in Attempt.objects.filter(job_id=job.pk).order_by("-run")
+        for attempt in of_job.order_by("-run")[:RUNS_SHOWN]
     ]
-    if job.status != Status.PROCESSING or job.started_at_ms is None:
+    is_shown = up_to is None or up_to >= job.run
+    if job.status != Status.PROCESSING or job.started_at_ms is None or not is_shown:
         return tuple(ended)
     now = AttemptRow(
         run=job.run,
@@ -335,7 +358,7 @@ def attempts_of(job: Job, now_ms: int) -> tuple[AttemptRow, ...]:
 
 
 def events_of(job: Job) -> tuple[EventRow, ...]:
-    """The job's timeline, newest first, its enqueue last. One read."""
+    """The newest lines of the job's timeline, EVENTS_SHOWN of them, newest first, its enqueue last. One read."""
     events = [
         EventRow(
             at=_instant(event.at_ms),
@@ -345,7 +368,7 @@ def events_of(job: Job) -> tuple[EventRow, ...]:
             door=event.door,
             details=json.loads(event.details),
         )
-        for event in JobEvent.objects.filter(job_id=job.pk).order_by("-id")
+        for event in JobEvent.objects.filter(job_id=job.pk).order_by("-id")[:EVENTS_SHOWN]
     ]
     enqueued = EventRow(_instant(job.created_at_ms), "enqueued", 0, job.enqueued_by, job.enqueued_door, {})
     return (*events, enqueued)

@@ -19,24 +19,27 @@ import uuid_utils
 
 from aerodash import audit, engines, instants, limits
 from aerodash.auth import Actor, Scope
-from aerodash.errors import InvalidInput
+from aerodash.errors import EngineDown, InvalidInput
 from aerodash.ids import JobId, ProjectId
 from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from jobs_admin import cron
-from jobs_admin.bounds import check_job, check_text, check_within
+from jobs_admin.bounds import check_job, check_pause_reason, check_text, check_within
 from jobs_admin.engine import stored_jobs
 from jobs_admin.engine.contract import Enqueued, JobEngine, NewJob, Who
 from jobs_admin.engine.schedules import (
+    Changed,
     DueBefore,
     DueSchedule,
     DueSchedules,
     Fault,
     Firing,
+    ScheduleChange,
     ScheduleRef,
     ScheduleSet,
 )
 from jobs_admin.models import Schedule
+from jobs_admin.reading import in_reader
 from jobs_admin.records import instant_or_none
 
 MISSED = ("skip", "one", "all")
@@ -45,6 +48,7 @@ FIRED_BYTES = 16 * 1024 * 1024
 """Of payloads that one schedule's slots enqueue at once; what is over comes with the next look."""
 PAGE_BYTES = 32 * 1024 * 1024
 READ_AT_ONCE = 10
+CHANGE_TRIES = 10
 LABEL_CHARS = 160
 
 _NAME = re.compile(limits.JOB_TYPE_PATTERN)
@@ -68,7 +72,7 @@ class ScheduleRow:
     """A schedule. Either cron or every_s. next_at: None while it is paused, or if the line has no more slots.
 
     last_at: the last slot that was enqueued, and last_job_id its job; None before the first. fault: why the slot after
-    that could not be enqueued, in a sentence; "" if nothing is wrong.
+    that could not be enqueued, in a sentence; "" if nothing is wrong. version: grows with each change of what is said.
     """
 
     name: str
@@ -85,6 +89,7 @@ class ScheduleRow:
     updated_at: datetime
     updated_by: str
     fault: str = ""
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,58 +123,86 @@ async def set_schedule(
     Raises InvalidInput (invalid_cron, unknown_timezone, and for every other bound).
     """
     actor.require(Scope.QUEUE_MANAGE)
-    _check_name(name)
-    check_job(job)
-    for field, is_set in _OWN_TIMES.items():
-        if is_set(job):
-            raise InvalidInput(
-                f"{field}: a schedule's jobs cannot carry it.", reason="invalid_field", field=field
-            )
-    if missed not in MISSED:
-        raise InvalidInput(
-            f"missed must be one of {', '.join(MISSED)}.", reason="invalid_field", field="missed"
-        )
-    if bool(cron_line) == (every_s is not None):
-        raise InvalidInput("Send either cron or everySeconds.", reason="missing", field="cron")
-    check_text("timezone", timezone, limits.TIMEZONE_CHARS)
-    now_ms = instants.now_ms()
-    next_at_ms: int | None = None
-    if every_s is not None:
-        check_within("everySeconds", every_s, limits.EVERY_MIN_S, limits.EVERY_MAX_S)
-        cron.check_timezone(timezone)  # it changes nothing, and is shown
-    else:
-        check_text("cron", cron_line, limits.CRON_CHARS)
-        cron.check(cron_line, timezone, now_ms=now_ms)
-        cron_line = " ".join(cron_line.split())
-        next_at_ms = next(cron.following(cron.Timing(cron_line, timezone), now_ms), None)
-    answer: int | None = await _engine().call(
-        "set_schedule",
-        ScheduleSet(
-            project,
-            _who(actor),
-            name,
-            job.type,
-            job,
-            missed,
-            cron_line,
-            timezone,
-            None if every_s is None else int(every_s * 1000),
-            next_at_ms,
-            paused,
-        ),
+    said = _said(
+        project,
+        actor,
+        name=name,
+        job=job,
+        cron_line=cron_line,
+        every_s=every_s,
+        timezone=timezone,
+        missed=missed,
+        paused=paused,
     )
+    answer: int | None = await _engine().call("set_schedule", said)
     publish(project, topics.JOBS)
-    said = {
-        "type": job.type,
-        "cron": cron_line,
-        "everySeconds": every_s,
-        "timezone": timezone,
-        "missed": missed,
-    }
-    said |= {} if paused is None else {"paused": paused}
-    after = json.dumps({key: value for key, value in said.items() if value not in (None, "")})
-    await audit.record(project, actor, verb="schedule.set", target=name, after=after)
+    await audit.record(project, actor, verb="schedule.set", target=name, after=_text(said))
     return answer
+
+
+@engines.on_engine_loop
+async def change(
+    project: ProjectId,
+    actor: Actor,
+    *,
+    was: ScheduleRow,
+    job: NewJob,
+    cron_line: str = "",
+    every_s: float | None = None,
+    timezone: str = "UTC",
+    missed: str = "one",
+) -> bool:
+    """Replace what is said about a schedule, as set_schedule does, but only over what the caller has seen (`was`).
+
+    A pause stays. Returns False, with nothing changed, if somebody changed or deleted it meanwhile.
+    """
+    actor.require(Scope.QUEUE_MANAGE)
+    said = _said(
+        project,
+        actor,
+        name=was.name,
+        job=job,
+        cron_line=cron_line,
+        every_s=every_s,
+        timezone=timezone,
+        missed=missed,
+        paused=None,
+    )
+    changed: Changed = await _engine().call("change_schedule", ScheduleChange(said, was.version))
+    if changed.done:
+        publish(project, topics.JOBS)
+        before = _text(_as_it_is(project, actor, was, paused=None))
+        await audit.record(
+            project, actor, verb="schedule.set", target=was.name, before=before, after=_text(said)
+        )
+    return changed.done
+
+
+@engines.on_engine_loop
+async def set_paused(
+    project: ProjectId, actor: Actor, *, name: str, paused: bool, reason: str = ""
+) -> bool | None:
+    """Keep a schedule from firing, or let it go on from its next slot after now: slots in between are not made up for.
+
+    reason: up to 256 characters, for the audit log. Returns whether it was the other way before; None if there is no
+    schedule of this name. Raises EngineDown (busy) where others change it faster than this can.
+    """
+    actor.require(Scope.QUEUE_MANAGE)
+    check_pause_reason(reason)
+    for _ in range(CHANGE_TRIES):
+        row = await in_reader(get)(project, actor, name=name)
+        if row is None:
+            return None
+        if (row.paused_at is not None) == paused:
+            return False
+        said = _as_it_is(project, actor, row, paused=paused)
+        changed: Changed = await _engine().call("change_schedule", ScheduleChange(said, row.version))
+        if changed.done:
+            publish(project, topics.JOBS)
+            verb = "schedule.pause" if paused else "schedule.resume"
+            await audit.record(project, actor, verb=verb, target=name, reason=reason)
+            return True
+    raise EngineDown(f"The schedule {name!r} is being changed by others; try again.", reason="busy")
 
 
 @engines.on_engine_loop
@@ -196,6 +229,7 @@ async def run(project: ProjectId, actor: Actor, *, name: str) -> Enqueued:
     who = replace(_who(actor), label=f"{actor.label} (schedule {name})"[:LABEL_CHARS])
     [added] = await _engine().enqueue(project, who, (job,))
     publish(project, topics.JOBS, (added.job_id,))
+    await audit.record(project, actor, verb="schedule.run", target=name, after=added.job_id)
     return added
 
 
@@ -213,6 +247,29 @@ async def fire() -> int:
         total += sum(len(job_ids) for job_ids in fired if job_ids)
         if len(fired) < FIRED_AT_ONCE:
             return total
+
+
+def check_times(cron_line: str, every_s: float | None, timezone: str) -> tuple[str, int | None]:
+    """The cron line with single spaces and its next slot in ms; "" and None for every_s. Raises InvalidInput."""
+    if bool(cron_line) == (every_s is not None):
+        raise InvalidInput("Send either cron or everySeconds.", reason="missing", field="cron")
+    check_text("timezone", timezone, limits.TIMEZONE_CHARS)
+    if every_s is not None:
+        check_within("everySeconds", every_s, limits.EVERY_MIN_S, limits.EVERY_MAX_S)
+        cron.check_timezone(timezone)  # it changes nothing, and is shown
+        return "", None
+    check_text("cron", cron_line, limits.CRON_CHARS)
+    now_ms = instants.now_ms()
+    cron.check(cron_line, timezone, now_ms=now_ms)
+    cron_line = " ".join(cron_line.split())
+    return cron_line, next(cron.following(cron.Timing(cron_line, timezone), now_ms), None)
+
+
+def get(project: ProjectId, actor: Actor, *, name: str) -> ScheduleRow | None:
+    """One schedule; None if the project has none of this name."""
+    actor.require(Scope.QUEUE_READ)
+    found = Schedule.objects.filter(project_id=project, name=name).first()
+    return None if found is None else _row(found)
 
 
 def page(project: ProjectId, actor: Actor, *, after: str | None = None, limit: int = 1000) -> SchedulePage:
@@ -263,6 +320,74 @@ async def _fire(schedule: DueSchedule, now_ms: int) -> Sequence[JobId] | None:
     return job_ids
 
 
+def _said(
+    project: ProjectId,
+    actor: Actor,
+    *,
+    name: str,
+    job: NewJob,
+    cron_line: str,
+    every_s: float | None,
+    timezone: str,
+    missed: str,
+    paused: bool | None,
+) -> ScheduleSet:
+    """What set_schedule was given, within its bounds. Raises InvalidInput."""
+    _check_name(name)
+    check_job(job)
+    for field, is_set in _OWN_TIMES.items():
+        if is_set(job):
+            raise InvalidInput(
+                f"{field}: a schedule's jobs cannot carry it.", reason="invalid_field", field=field
+            )
+    if missed not in MISSED:
+        raise InvalidInput(
+            f"missed must be one of {', '.join(MISSED)}.", reason="invalid_field", field="missed"
+        )
+    cron_line, next_at_ms = check_times(cron_line, every_s, timezone)
+    return ScheduleSet(
+        project,
+        _who(actor),
+        name,
+        job.type,
+        job,
+        missed,
+        cron_line,
+        timezone,
+        None if every_s is None else int(every_s * 1000),
+        next_at_ms,
+        paused,
+    )
+
+
+def _as_it_is(project: ProjectId, actor: Actor, row: ScheduleRow, *, paused: bool | None) -> ScheduleSet:
+    """What is said about a schedule already, and whether it is paused."""
+    return _said(
+        project,
+        actor,
+        name=row.name,
+        job=row.job,
+        cron_line=row.cron,
+        every_s=row.every_s,
+        timezone=row.timezone,
+        missed=row.missed,
+        paused=paused,
+    )
+
+
+def _text(said: ScheduleSet) -> str:
+    """As JSON, for people who read the audit log."""
+    words = {
+        "type": said.type,
+        "cron": said.cron,
+        "everySeconds": None if said.every_ms is None else said.every_ms / 1000,
+        "timezone": said.timezone,
+        "missed": said.missed,
+        "paused": said.paused,
+    }
+    return json.dumps({key: value for key, value in words.items() if value not in (None, "")})
+
+
 def _row(schedule: Schedule) -> ScheduleRow:
     return ScheduleRow(
         name=schedule.name,
@@ -279,6 +404,7 @@ def _row(schedule: Schedule) -> ScheduleRow:
         updated_at=_instant(schedule.updated_at_ms),
         updated_by=schedule.updated_by,
         fault=schedule.fault or "",
+        version=schedule.version,
     )
 
 

@@ -36,6 +36,7 @@ from jobs_admin.engine.contract import (
     LeaseRef,
     Lost,
     NewJob,
+    NotRunNow,
     Refusal,
     Report,
     RunResult,
@@ -93,6 +94,14 @@ class RetryResult:
     count: int
     refused: dict[str, Refusal]
     more_refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunNowResult:
+    """count: jobs made due now; refused: why not the others, by id."""
+
+    count: int
+    refused: dict[str, NotRunNow]
 
 
 @engines.on_engine_loop
@@ -179,6 +188,11 @@ async def heartbeat(
     known = [lease for lease in leases if is_job_id(lease.job_id)]
     lease_ms = None if lease_s is None else int(lease_s * 1000)
     beats = await _engine().heartbeat(project, worker, known, lease_ms=lease_ms)
+    # Pages show that the worker knows now.
+    _changed(
+        project,
+        [lease.job_id for lease, said in zip(known, beats, strict=True) if said == "cancel_requested"],
+    )
     return _in_order(leases, len(known), beats, "lease_lost")
 
 
@@ -265,6 +279,21 @@ async def retry(
     _changed(project, done.job_ids)
     unknown: dict[str, Refusal] = {sent: "not_found" for sent, job_id in known if not job_id}
     return RetryResult(len(done.job_ids), unknown | done.refused)
+
+
+@engines.on_engine_loop
+async def run_now(project: ProjectId, actor: Actor, *, job_ids: Sequence[str]) -> RunNowResult:
+    """Make pending jobs (at most 1000) that are due later due now; their attempts, limits and deadlines stay.
+
+    Refused per job: not_found, not_waiting (it runs or has ended), due_already.
+    """
+    actor.require(Scope.QUEUE_MANAGE)
+    check_number("jobIds", job_ids, limits.SETTLE_RESULTS)
+    known = [(job_id, _known(job_id)) for job_id in job_ids]
+    done = await _engine().run_now(project, _who(actor), [job_id for _, job_id in known if job_id])
+    _changed(project, done.job_ids)
+    unknown: dict[str, NotRunNow] = {sent: "not_found" for sent, job_id in known if not job_id}
+    return RunNowResult(len(done.job_ids), unknown | done.refused)
 
 
 @engines.on_engine_loop

@@ -2,11 +2,57 @@
 
 from django.urls import path
 
-from jobs_admin.views import changes, job, jobs
+from jobs_admin.views import (
+    batch,
+    batches,
+    changes,
+    enqueue,
+    job,
+    jobs,
+    schedule_changes,
+    schedule_form,
+    schedule_one,
+    schedules,
+    selected,
+    type,
+    type_pause,
+    type_settings,
+    types,
+    worker,
+    workers,
+)
 
 urlpatterns = [
     path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/selected", selected.selected, name="jobs-selected"),
+    path("jobs/new", enqueue.enqueue, name="job-enqueue"),
     path("jobs/<str:job_id>", job.job, name="job"),
     path("jobs/<str:job_id>/retry", changes.retry, name="job-retry"),
+    path("jobs/<str:job_id>/retry-edited", changes.retry_edited, name="job-retry-edited"),
+    path("jobs/<str:job_id>/run-now", changes.run_now, name="job-run-now"),
     path("jobs/<str:job_id>/cancel", changes.cancel, name="job-cancel"),
+    path("jobs/<str:job_id>/payload.json", job.job_raw, {"part": "payload"}, name="job-payload"),
+    path("jobs/<str:job_id>/result.json", job.job_raw, {"part": "result"}, name="job-result"),
+    path("schedules", schedules.schedules, name="schedules"),
+    # A schedule may be called "new", and none "+".
+    path("schedules/+/new", schedule_form.new, name="schedule-new"),
+    path("schedules/+/preview", schedule_form.preview, name="schedule-preview"),
+    path("schedules/<str:name>", schedule_one.schedule, name="schedule"),
+    path("schedules/<str:name>/edit", schedule_form.edit, name="schedule-edit"),
+    path("schedules/<str:name>/run", schedule_changes.run, name="schedule-run"),
+    path("schedules/<str:name>/pause", schedule_changes.pause, name="schedule-pause"),
+    path("schedules/<str:name>/resume", schedule_changes.resume, name="schedule-resume"),
+    path("schedules/<str:name>/delete", schedule_changes.delete, name="schedule-delete"),
+    path("batches", batches.batches, name="batches"),
+    path("batches/<str:batch_id>", batch.batch, name="batch"),
+    path("batches/<str:batch_id>/seal", batch.seal, name="batch-seal"),
+    path("batches/<str:batch_id>/cancel", batch.cancel, name="batch-cancel"),
+    path("batches/<str:batch_id>/retry", batch.retry, name="batch-retry"),
+    path("types", types.types, name="types"),
+    path("types/<str:type>", type.type_page, name="type"),
+    path("types/<str:type>/pause", type_pause.pause, name="type-pause"),
+    path("types/<str:type>/resume", type_pause.resume, name="type-resume"),
+    path("types/<str:type>/settings", type_settings.type_settings, name="type-settings"),
+    path("workers", workers.workers, name="workers"),
+    path("workers/<path:worker_id>", worker.worker, name="worker"),
 ]

@@ -7,16 +7,26 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.db import connection
 from django.db.models import Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import BooleanField
 
+from aerodash import instants, limits
 from aerodash.auth import Actor, Scope
 from aerodash.ids import ProjectId
+from aerodash.models import KeeperLease
 from jobs_admin import queries
-from jobs_admin.engine.rules import Rate, rate_of
+from jobs_admin.engine.rules import Rate, rate_of, urgency
 from jobs_admin.models import Job, JobCounter, JobType, RateBucket, Worker
 from jobs_admin.records import JobDetail, PauseRow, TypeRow, instant_or_none, type_row
+
+KEEPER = "keeper"
+"""The name of its lease: aerodash/keeper/lease.py."""
+KEEPER_GRACE = timedelta(seconds=5)
+"""One that was killed is replaced within it."""
+
+AHEAD_MAX = 1_000
 
 LATELY = timedelta(minutes=2)
 """A worker that runs jobs sends heartbeats several times in this time."""
@@ -65,11 +75,23 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeper:
+    """The process that keeps house. is_there: whether one does now; last_at: until when one did, None if none ever did."""
+
+    is_there: bool
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """What a pending job finds when it is due. running, waiting: jobs of its type, this one too."""
+    """What a pending job finds when it is due. running, waiting: jobs of its type, this one too.
+
+    ahead: due jobs of its type that come first, because they are older or more urgent, counted up to AHEAD_MAX.
+    """
 
     running: int
     waiting: int
+    ahead: int
     paused: PauseRow | None
     full: Full | None
     spent: Spent | None
@@ -106,11 +128,39 @@ def standing(project: ProjectId, actor: Actor, *, job: JobDetail, type: TypeRow)
     return Standing(
         running=type.counts.processing,
         waiting=type.counts.pending,
+        ahead=_ahead(project, job),
         paused=type.paused,
         full=_full(project, job, type),
         spent=_spent(project, job, type),
         workers=_workers(project),
     )
+
+
+def keeper() -> Keeper:
+    """Whether a keeper is at work: without one nothing ends by itself (deadlines, lost leases), and no schedule fires."""
+    until = KeeperLease.objects.filter(name=KEEPER).values_list("expires_at", flat=True).first()
+    if until is None:
+        return Keeper(is_there=False)
+    return Keeper(until + KEEPER_GRACE > datetime.now(UTC), until)
+
+
+def _ahead(project: ProjectId, job: JobDetail) -> int:
+    """One bounded look at each priority, in the index that leases read."""
+    row, now_ms = job.row, instants.now_ms()
+    own = urgency(row.priority, instants.ms_of(row.due_at))
+    if instants.ms_of(row.due_at) > now_ms:
+        return 0
+    hint = "INDEXED BY job_lease_order" if connection.vendor == "sqlite" else ""
+    ranges, values = [], list[object]()
+    for priority in range(limits.PRIORITY_MAX + 1):
+        ranges.append(
+            f"SELECT * FROM (SELECT 1 FROM jobs_admin_job {hint} WHERE project_id = %s AND type = %s"
+            f" AND status = 'pending' AND priority = %s AND due_at_ms < %s LIMIT {AHEAD_MAX}) AS lane_{priority}"
+        )
+        values += [project, row.type, priority, min(own - urgency(priority, 0), now_ms + 1)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM ({' UNION ALL '.join(ranges)}) AS ahead", values)
+        return min(int(cursor.fetchone()[0]), AHEAD_MAX)
 
 
 def _full(project: ProjectId, job: JobDetail, type: TypeRow) -> Full | None:

@@ -88,20 +88,25 @@ class Axis:
     hidden: int
 
 
-def axis(detail: JobDetail, now: datetime) -> Axis | None:
-    """The newest runs, oldest on top, and the next one if it has a time; None where there is nothing to draw."""
+def axis(detail: JobDetail, now: datetime, *, up_to: int | None = None) -> Axis | None:
+    """The newest runs, oldest on top, and the next one if it has a time; None where there is nothing to draw.
+
+    up_to: the newest run that is shown, None where the page shows what comes next, too.
+    """
     runs = list(reversed(detail.attempts))
     hidden = max(len(runs) - RUNS_MAX, 0)
+    is_open = up_to is None and detail.row.status in ("pending", "processing")
     shown = runs[hidden:]
     row = detail.row
-    waits = row.status == "pending"
+    waits = row.status == "pending" and up_to is None
     if not shown and not waits:
         return None
-    begins = runs[hidden - 1].ended_at if hidden else row.created_at
-    starts = begins or row.created_at
-    ends = max(
-        [now if row.status in ("pending", "processing") else starts, *(r.ended_at or now for r in shown)]
-    )
+    starts = row.created_at
+    if hidden:
+        starts = runs[hidden - 1].ended_at or starts
+    elif detail.older_runs:
+        starts = shown[0].due_at
+    ends = max([now if is_open else starts, *(r.ended_at or now for r in shown)])
     if waits:
         ends = max(ends, row.due_at)
     span = max((ends - starts).total_seconds(), 0.01) * 1.06
@@ -117,22 +122,16 @@ def axis(detail: JobDetail, now: datetime) -> Axis | None:
         since = end
     if waits:
         index = len(bars)
+        is_due = row.due_at <= now
+        begins = now if is_due else max(row.due_at, since)
         bars.append(
-            _bar(
-                f"run {row.run + 1}",
-                index,
-                x(since),
-                x(max(row.due_at, since)),
-                0,
-                "next",
-                "due" if row.due_at <= now else "",
-            )
+            _bar(f"run {row.run + 1}", index, x(since), x(begins), 0, "next", "due" if is_due else "")
         )
     height = TOP + LANE * len(bars) + 14
     return Axis(
         bars=tuple(bars),
         ticks=_ticks(starts, span, x),
-        now_x=x(now) if row.status in ("pending", "processing") else None,
+        now_x=x(now) if is_open else None,
         height=height + 14,
         bottom=height,
         words="Runs on a time axis: "

@@ -3,16 +3,22 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from aerodash import instants
 from aerodash.console.jsontext import pretty
 from aerodash.templatetags.aerodash_ui import size, spell
 from jobs_admin.records import AttemptRow, EventRow, JobDetail
 
 FOLD_CHARS = 8 * 1024
+TRACEBACK_CHARS = 128 * 1024
+"""Of all tracebacks on one page, from the newest on: the timeline is sent at every change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timeline. tone: "", "bad", "warn", "good" or "run". fold: a text behind its title, fold_title."""
+    """One line of the timeline. tone: "", "bad", "warn", "good" or "run". fold: a text behind its title, fold_title.
+
+    left_out: the run whose traceback does not stand here, because there are so many; 0: none.
+    """
 
     at: datetime
     title: str
@@ -24,19 +30,36 @@ class Entry:
     fold_title: str = ""
     fold: str = ""
     until: datetime | None = None
+    left_out: int = 0
 
     @property
     def css(self) -> str:
         return f"ad-{self.tone}" if self.tone else ""
 
 
-def entries(detail: JobDetail, now: datetime) -> list[Entry]:
-    """Everything that happened, newest first; on top what comes next, if it has a time."""
-    lines = [_of_run(attempt) for attempt in detail.attempts]
-    lines += [_of_event(event, detail) for event in detail.events]
+def entries(detail: JobDetail, now: datetime, *, up_to: int | None = None) -> list[Entry]:
+    """Everything that happened in these runs, newest first; on top what comes next, if it has a time.
+
+    up_to: the newest run that is shown, None for all that came after it, too.
+    """
+    lines: list[Entry] = []
+    left = TRACEBACK_CHARS
+    for attempt in detail.attempts:
+        entry = _of_run(attempt)
+        left -= len(entry.traceback)
+        if left < 0 and lines and entry.traceback:
+            entry = replace(entry, traceback="", left_out=attempt.run)
+        lines.append(entry)
+    first = detail.older_runs + 1 if detail.older_runs else 0
+    last = detail.row.run if up_to is None else up_to
+    lines += [
+        _of_event(event, detail)
+        for event in detail.events
+        if first <= event.run <= last and (first == 0 or event.kind != "enqueued")
+    ]
     lines.sort(key=lambda entry: entry.at, reverse=True)
     row = detail.row
-    if row.status == "pending" and row.due_at > now:
+    if up_to is None and row.status == "pending" and row.due_at > now:
         title = f"Run {row.run + 1} is due" + (
             f", attempt {row.attempts + 1} of {row.max_retries + 1}" if row.run else ""
         )
@@ -87,6 +110,13 @@ def _of_event(event: EventRow, detail: JobDetail) -> Entry:
         case "expired":
             meta = "it had not begun by then, and will not"
             return Entry(event.at, "Its deadline passed", icon="hourglass-off", tone="bad", meta=meta)
+        case "cancel_seen":
+            meta = f"{event.by}, by its heartbeat; whatever it answers, the job ends as cancelled"
+            return Entry(event.at, "Its worker knows", icon="check", meta=meta)
+        case "run_now":
+            was = instants.of_ms(int(str(say["was_due_at_ms"])))
+            meta = f"{by} · was due {was:%Y-%m-%d %H:%M:%S}"
+            return Entry(event.at, "Made due now", icon="player-play", meta=meta)
         case "retried":
             return _retried(event, by)
         case "late_result":

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from aerodash.templatetags.aerodash_ui import spell
 from jobs_admin.records import AttemptRow, JobDetail, PauseRow
-from jobs_admin.waiting import Full, Spent, Standing, Workers
+from jobs_admin.waiting import AHEAD_MAX, Full, Keeper, Spent, Standing, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +32,66 @@ class Why:
 _LOST = {"lease_expired", "worker_lost"}
 
 
-def why(detail: JobDetail, standing: Standing | None, now: datetime) -> Why | None:
+def why(detail: JobDetail, standing: Standing | None, keeper: Keeper, now: datetime) -> Why | None:
     """The sentence; None where the question does not arise. standing: of a pending job."""
     row = detail.row
     if row.status == "pending" and standing is not None:
-        parts = (*_pending(detail, standing, now), *_deadline(detail, now))
+        parts = (*_pending(detail, standing, keeper, now), *_deadline(detail, now))
         return Why("warn", "Why is this not running?", parts)
-    if row.state == "cancelling":
-        by = f"{detail.cancel_requested_by} asked it to stop; its worker learns at the next heartbeat. "
-        text = Part(by + "It ends as cancelled, at the latest when its lease ends, in ")
-        return Why("warn", "What happens now?", (text, _left(detail.lease_expires_at), Part(".")))
+    if row.status == "processing":
+        return _processing(detail, keeper, now)
     if row.status == "failed":
         return Why("bad", "Why did it end?", (Part(_failed(detail)),))
     return None
 
 
-def _pending(detail: JobDetail, standing: Standing, now: datetime) -> tuple[Part, ...]:
+def _processing(detail: JobDetail, keeper: Keeper, now: datetime) -> Why | None:
+    ends = detail.lease_expires_at
+    is_over = ends is not None and ends <= now
+    if is_over and not keeper.is_there:
+        begin = (Part("Its worker was last heard before its lease ended, "), Part(at=ends, form="ago"))
+        return Why("warn", "Why does it not go on?", (*begin, Part(". "), *_no_keeper(keeper)))
+    if is_over:
+        text = "Its worker has not been heard for the whole of its lease, so the run is taken from it now."
+        return Why("warn", "What happens now?", (Part(text),))
+    if detail.row.state != "cancelling":
+        return None
+    if any(event.kind == "cancel_seen" and event.run == detail.row.run for event in detail.events):
+        text = f"{detail.row.worker or 'Its worker'} knows that it is to stop. Whatever it answers, the job ends as cancelled"
+        return Why("warn", "What happens now?", (Part(text + ", at the latest in "), _left(ends), Part(".")))
+    by = f"{detail.cancel_requested_by} asked it to stop; its worker learns at the next heartbeat. "
+    text = by + "It ends as cancelled, at the latest when its lease ends, in "
+    return Why("warn", "What happens now?", (Part(text), _left(ends), Part(".")))
+
+
+def _no_keeper(keeper: Keeper) -> tuple[Part, ...]:
+    """Said where only the keeper can go on."""
+    if keeper.last_at is None:
+        return (Part("No keeper has ever run here, so nothing ends it: start one with “aerodash keeper”."),)
+    return (
+        Part("No keeper has run since "),
+        Part(at=keeper.last_at, form="ago"),
+        Part(", so nothing ends it: start one with “aerodash keeper”."),
+    )
+
+
+def _pending(detail: JobDetail, standing: Standing, keeper: Keeper, now: datetime) -> tuple[Part, ...]:
     row = detail.row
     deadline = detail.carried.deadline_at
     if deadline is not None and deadline <= now:
+        if not keeper.is_there:
+            return (Part("Its deadline has passed, so it will not run. "), *_no_keeper(keeper))
         return (Part("Its deadline has passed, so it will not run: it fails as expired within seconds."),)
     if standing.paused is not None:
         return _paused(detail, standing.paused, now)
     if row.due_at > now:
-        return (Part("It waits until "), _until(row.due_at), Part(f", because {_cause(detail)}."))
+        runs = deadline is None or deadline > row.due_at
+        text = f", because {_cause(detail)}.{_then(row.type, standing) if runs else ''}"
+        return (Part("It waits until "), _until(row.due_at), Part(text))
     if standing.full is not None:
-        return (Part(_full(row.type, standing.full)),)
+        return (Part(_full(row.type, standing.full) + _first(standing)),)
     if standing.spent is not None:
-        return _spent(row.type, standing.spent)
+        return (*_spent(row.type, standing.spent), Part(_first(standing)))
     return _no_worker(detail, standing)
 
 
@@ -84,6 +116,16 @@ def _cause(detail: JobDetail) -> str:
     return f"run {last.run} failed"
 
 
+def _then(type: str, standing: Standing) -> str:
+    """What may hold it back when it is due; "" if nothing is seen that would."""
+    if standing.full is not None:
+        most = standing.full.most
+        return f" Then {type} may have no more than {most:,} running at once, and now it has {standing.full.running:,}."
+    if not standing.workers.lately:
+        return " Then it needs a worker, and none has been at work in the last 2 minutes."
+    return ""
+
+
 def _full(type: str, full: Full) -> str:
     of = f"of {type} with partition key “{full.key}”" if full.key else f"of {type}"
     job, run = ("job", "runs") if full.running == 1 else ("jobs", "run")
@@ -98,14 +140,22 @@ def _spent(type: str, spent: Spent) -> tuple[Part, ...]:
 
 
 def _no_worker(detail: JobDetail, standing: Standing) -> tuple[Part, ...]:
-    count = standing.waiting - 1
-    others = f", {count:,} other{' waits' if count == 1 else 's wait'}" if count > 0 else ""
+    first = _first(standing)
     if standing.running:
         run = "runs" if standing.running == 1 else "run"
-        text = f"It is due and waits for a worker; {standing.running:,} of its type {run} now{others}."
-        return (Part(text),)
-    begin = f"It is due and waits for a worker{others}. None of its type runs now"
-    return (Part(begin), *_seen(standing.workers, detail.row.type))
+        text = f"It is due and waits for a worker; {standing.running:,} of its type {run} now."
+        return (Part(text + first),)
+    begin = "It is due and waits for a worker. None of its type runs now"
+    return (Part(begin), *_seen(standing.workers, detail.row.type), Part(first))
+
+
+def _first(standing: Standing) -> str:
+    """How many come before it; "" for none."""
+    if not standing.ahead:
+        return ""
+    many = f"{AHEAD_MAX:,} or more" if standing.ahead >= AHEAD_MAX else f"{standing.ahead:,}"
+    jobs = "due job of its type comes" if standing.ahead == 1 else "due jobs of its type come"
+    return f" {many} {jobs} first, older or more urgent."
 
 
 def _seen(workers: Workers, type: str) -> tuple[Part, ...]:
@@ -162,7 +212,8 @@ def _failed(detail: JobDetail) -> str:
     budget = (
         "its only attempt is used up" if row.attempts == 1 else f"all {row.attempts} attempts are used up"
     )
-    return f"It failed: {budget}. Retry gives it the whole budget again."
+    error = f" with {detail.error_type}" if detail.error_type else ""
+    return f"It failed{error}: {budget}. Retry gives it the whole budget again."
 
 
 def _until(at: datetime) -> Part:

@@ -7,6 +7,7 @@ from aerodash.models import Project
 from jobs_admin import job_types, services
 from jobs_admin.engine.contract import (
     LeasedJob,
+    LeaseRef,
     Lost,
     NewJob,
     Report,
@@ -50,6 +51,16 @@ def lease(project: Project, type: str = "send-email") -> LeasedJob:
 def report(project: Project, job: LeasedJob, **said: object) -> None:
     sent = [Report(job.id, job.lease_token, **said)]
     assert engines.run(services.report(ProjectId(project.pk), _KEY, reports=sent)) == ["accepted"]
+
+
+def heartbeat(project: Project, job: LeasedJob) -> str:
+    leases = [LeaseRef(job.id, job.lease_token)]
+    [said] = engines.run(
+        services.heartbeat(
+            ProjectId(project.pk), _KEY, worker=WorkerInfo("w1", "mailer-1", 11), leases=leases, lease_s=60
+        )
+    )
+    return said
 
 
 def pause(project: Project, type: str, reason: str = "") -> None:

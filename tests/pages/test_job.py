@@ -12,16 +12,20 @@ from django.test import Client
 from aerodash import engines, limits
 from aerodash.auth import ALL_SCOPES, Actor, Door
 from aerodash.ids import ProjectId
-from aerodash.models import Project
-from jobs_admin import batches, joblog, services
+from aerodash.models import AuditEntry, KeeperLease, Project
+from jobs_admin import batches, joblog, schedules, services, waiting
 from jobs_admin.engine.contract import LogLine, NewJob, Unique
 from jobs_admin.models import Attempt, Job, JobEvent, Worker
+from jobs_admin.views import timeline
+from jobs_admin.views import why as why_page
+from jobs_admin.views.texts import traceback_of
 from tests.pages.jobs_cast import (
     HTMX,
     INES,
     add,
     configure,
     enqueue,
+    heartbeat,
     lease,
     lose_worker,
     pause,
@@ -93,7 +97,7 @@ def test_failed_run_shows_its_error_and_our_frames_bold(owner_page: Client, proj
     assert '<span class="ad-app">    mailer.send(message)</span>' in page
     assert '<span class="ad-lib">    self.connect(host, port)</span>' in page
     assert '<span class="ad-e">SMTPServerBusy: 421 &lt;too many&gt;</span>' in page
-    assert "its only attempt is used up" in page
+    assert "It failed with Busy: its only attempt is used up. Retry gives it the whole budget again." in page
 
 
 def test_why_a_job_that_was_delayed_does_not_run(owner_page: Client, project: Project) -> None:
@@ -107,12 +111,39 @@ def test_why_a_job_that_was_delayed_does_not_run(owner_page: Client, project: Pr
 def test_why_a_job_that_is_due_does_not_run(owner_page: Client, project: Project) -> None:
     enqueue(project)
     lease(project)
-    enqueue(project)
-    job_id = enqueue(project)
+    older, job_id = enqueue(project), enqueue(project)
+    Job.objects.filter(pk=older).update(due_at_ms=now_ms() - 60_000)
+    enqueue(project, priority=9)
 
-    page = owner_page.get(url(project, f"/{job_id}")).text
+    said = why(owner_page, project, job_id)
 
-    assert "It is due and waits for a worker; 1 of its type runs now, 1 other waits." in page
+    assert said.endswith(
+        "It is due and waits for a worker; 1 of its type runs now. 1 due job of its type comes first, older or more urgent."
+    )
+
+
+def test_urgent_jobs_come_first_and_old_ones_overtake_them(owner_page: Client, project: Project) -> None:
+    urgent, job_id = enqueue(project, priority=0), enqueue(project)
+    behind = why(owner_page, project, job_id)
+    before = why(owner_page, project, urgent)
+    Job.objects.filter(pk=job_id).update(due_at_ms=now_ms() - 3_600_000)
+
+    assert "1 due job of its type comes first" in behind
+    assert "comes first" not in before
+    assert "comes first" not in why(owner_page, project, job_id)
+
+
+def test_a_long_queue_ahead_is_counted_up_to_a_bound(
+    owner_page: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "AHEAD_MAX", 2)
+    monkeypatch.setattr(why_page, "AHEAD_MAX", 2)
+    for _ in range(3):
+        enqueue(project, priority=0)
+
+    said = why(owner_page, project, enqueue(project))
+
+    assert "2 or more due jobs of its type come first" in said
 
 
 def test_why_a_job_that_failed_waits(owner_page: Client, project: Project) -> None:
@@ -248,6 +279,21 @@ def test_worker_that_died_is_on_the_timeline_with_what_killed_it(
     assert "ago: killed by signal 9." in sentence(page)
 
 
+def test_what_may_hold_a_waiting_job_back_when_it_is_due(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, delay_s=3600)
+    without = why(owner_page, project, job_id)
+    enqueue(project)
+    lease(project)
+    free = why(owner_page, project, job_id)
+    configure(project, "send-email", concurrency=1)
+
+    assert without.endswith("Then it needs a worker, and none has been at work in the last 2 minutes.")
+    assert free.endswith("because it was enqueued with a delay.")
+    assert why(owner_page, project, job_id).endswith(
+        "Then send-email may have no more than 1 running at once, and now it has 1."
+    )
+
+
 def test_job_replaced_by_a_later_enqueue_says_so(owner_page: Client, project: Project) -> None:
     job_id = add(project, NewJob("send-email", "1", 1, unique=Unique("k", replace=True)))
     again = add(project, NewJob("send-email", "2", 1, unique=Unique("k", replace=True)))
@@ -337,7 +383,7 @@ def test_long_text_of_the_timeline_shows_its_beginning(owner_page: Client, proje
 
 def test_every_kind_of_event_has_its_words(owner_page: Client, project: Project) -> None:
     job_id = enqueue(project)
-    say = '{"was": "failed", "payload_version": 1, "refused": "lease_lost", "outcome": "completed", "crashes": 3}'
+    say = '{"was": "failed", "payload_version": 1, "refused": "lease_lost", "outcome": "completed", "crashes": 3, "was_due_at_ms": 1750000000000}'
     for kind in JobEvent.Kind.values:
         JobEvent.objects.create(
             job_id=job_id, at_ms=now_ms(), kind=kind, run=0, actor_kind="user", actor_id="7",
@@ -469,7 +515,8 @@ def test_facts_show_what_the_job_carries(owner_page: Client, project: Project) -
     assert "<dt>Deadline</dt>" in facts
     assert "customer-&lt;9&gt;</dd>" in facts
     assert "welcome:9</dd>" in facts
-    assert f'href="{url(project)}?batch={batch}"' in facts
+    assert f'<a href="/p/{project.slug}/batches/{batch}"' in facts
+    assert ", 0 of 1 ended" in facts
     assert "4bf92f35…" in facts
     assert f'href="{url(project)}?tag=a%26b%20c">a&amp;b c</a>' in facts
 
@@ -563,6 +610,270 @@ def test_why_a_job_without_workers_does_not_run(owner_page: Client, project: Pro
     assert silent.endswith(
         "and the last worker that was at work, mailer-1:11, was heard 12 min 00 s ago: is one alive that takes send-email?"
     )
+
+
+TALL = """Traceback (most recent call last):
+  File "/srv/app/jobs/email.py", line 31, in send_email
+    mailer.send(message)
+  File "/srv/.venv/lib/python3.13/site-packages/smtp_pool/pool.py", line 9, in send
+    self.connect()
+  File "/usr/lib/python3.13/smtplib.py", line 255, in __init__
+    self.connect(host, port)
+  File "<frozen importlib._bootstrap>", line 1, in _find
+smtp.Busy: 421 <too many>"""
+
+
+def test_frames_of_libraries_are_folded_and_ours_are_bold() -> None:
+    first, folded, last = traceback_of(TALL)
+
+    assert '<span class="ad-app">    mailer.send(message)</span>' in first.html
+    assert (first.hidden, last.hidden) == (0, 0)
+    assert (folded.hidden, folded.words) == (3, "smtp_pool, smtplib, importlib._bootstrap")
+    assert '<span class="ad-e">smtp.Busy: 421 &lt;too many&gt;</span>' in last.html
+    whole = "\n".join(re.sub("<[^>]*>", "", part.html) for part in (first, folded, last))
+    assert unescape(whole) == TALL, "no line is lost"
+
+
+def test_text_that_is_no_traceback_comes_back_as_it_is() -> None:
+    for text in ("goroutine 1 [running]:\n\tmain.go:7", "boom", "  indented\nfirst"):
+        assert "\n".join(re.sub("<[^>]*>", "", p.html) for p in traceback_of(text)) == text
+    assert traceback_of("") == ()
+
+
+def test_folded_frames_stand_in_the_page_behind_their_number(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, max_retries=0)
+    settle(project, lease(project), "failed", error_message="boom", traceback=TALL)
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+
+    assert "<summary>… 3 frames of smtp_pool, smtplib, importlib._bootstrap</summary>" in page
+    assert '<details class="ad-fold" open><summary>Traceback</summary>' in page
+
+
+def test_a_large_payload_is_shown_once_in_part_and_downloaded_whole(
+    owner_page: Client, viewer_page: Client, stranger_page: Client, project: Project
+) -> None:
+    payload = b'{"body":"' + b"<x>" * 330_000 + b'"}'
+    job_id = enqueue(project, payload=payload)
+
+    page = owner_page.get(url(project, f"/{job_id}")).text
+    whole = viewer_page.get(url(project, f"/{job_id}/payload.json"))
+
+    assert len(page) < 300_000
+    assert "The beginning of it." in page
+    assert "Download all 966.8 KiB" in page
+    assert whole.content == payload
+    assert whole["Content-Type"] == "application/json"
+    assert whole["Content-Disposition"] == 'attachment; filename="payload.json"'
+    assert stranger_page.get(url(project, f"/{job_id}/payload.json")).status_code == 404
+    assert owner_page.get(url(project, f"/{job_id}/result.json")).status_code == 404
+
+
+def test_an_update_leaves_out_the_payload_that_the_page_has(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, payload=b'{"n":"first"}')
+    page = owner_page.get(url(project, f"/{job_id}"))
+    version = re.search(r"version=(\d+)", unescape(page.text))[1]
+
+    assert version == "1"
+    assert "first" in owner_page.get(url(project, f"/{job_id}"), headers=HTMX).text
+
+
+async def test_a_push_brings_the_payload_only_where_it_is_another(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = await sync_to_async(enqueue)(project, payload=b'{"n":"the payload"}')
+    query = f"project={project.slug}&page=job&job={job_id}&version="
+    async with live_page(owner_page, f"{query}1") as same, live_page(owner_page, f"{query}7") as other:
+        await sync_to_async(lease)(project)
+        assert "the payload" not in (await push(same, "processing"))["content"]
+        assert "the payload" in (await push(other, "processing"))["content"]
+
+
+def test_run_now_makes_a_waiting_job_due(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, delay_s=3600)
+    before = owner_page.get(url(project, f"/{job_id}")).text
+    answer = owner_page.post(url(project, f"/{job_id}/run-now"), follow=True)
+
+    assert f'formaction="{url(project, f"/{job_id}/run-now")}"' in before
+    assert f"Job …{job_id[-8:]} is due now." in answer.text
+    assert "Made due now" in answer.text
+    assert "/run-now" not in answer.text
+    assert lease(project).id == job_id
+    [line] = AuditEntry.objects.filter(project=project)
+    assert (line.verb, line.target, line.door) == ("job.run_now", job_id, "console")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("due", "This job is due already"), ("running", "does not wait any more"), ("gone", "no such job")],
+)
+def test_run_now_says_why_it_cannot(owner_page: Client, project: Project, state: str, said: str) -> None:
+    job_id = "0190cdd8-0000-7000-8000-000000000000" if state == "gone" else enqueue(project)
+    if state == "running":
+        lease(project)
+
+    answer = owner_page.post(url(project, f"/{job_id}/run-now"), {"next": url(project)}, follow=True)
+
+    assert said in answer.text
+    assert not AuditEntry.objects.filter(project=project).exists()
+
+
+def test_a_viewer_may_neither_run_now_nor_retry(viewer_page: Client, project: Project) -> None:
+    job_id = enqueue(project, delay_s=3600)
+
+    assert viewer_page.post(url(project, f"/{job_id}/run-now")).status_code == 403
+    assert viewer_page.get(url(project, f"/{job_id}/retry-edited")).status_code == 403
+    assert viewer_page.post(url(project, f"/{job_id}/retry-edited"), {"payload": "1"}).status_code == 403
+
+
+def test_retry_with_an_edited_payload_keeps_the_one_before(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project, payload=b'{"id":9007199254740993,"to":"<jane>"}', max_retries=0)
+    settle(project, lease(project), "failed", error_message="boom")
+    form = owner_page.get(url(project, f"/{job_id}/retry-edited")).text
+    text = '{\r\n  "id": 9007199254740993,\r\n  "to": "omar"\r\n}'
+    answer = owner_page.post(url(project, f"/{job_id}/retry-edited"), {"payload": text}, follow=True)
+
+    assert "&quot;id&quot;: 9007199254740993," in form
+    assert "is pending again with the edited payload" in answer.text
+    assert Job.objects.get(pk=job_id).payload == text.replace("\r\n", "\n")
+    assert "with an edited payload, version 2" in answer.text
+    assert "&lt;jane&gt;" in answer.text
+    assert [line.verb for line in AuditEntry.objects.filter(project=project)] == ["job.retry.edited"]
+
+
+def test_wrong_json_is_refused_with_its_place_and_nothing_is_lost(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project, max_retries=0)
+    settle(project, lease(project), "failed")
+    answer = owner_page.post(
+        url(project, f"/{job_id}/retry-edited"), {"payload": '{"a": 1,\r\n "b": <oops>}'}
+    )
+
+    assert answer.status_code == 422
+    assert "at line 2, column 7." in unescape(answer.text)
+    assert "&quot;b&quot;: &lt;oops&gt;}</textarea>" in answer.text
+    assert Job.objects.get(pk=job_id).status == "failed"
+
+
+def test_retry_of_a_job_that_runs_again_is_refused_with_what_was_typed(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project)
+    answer = owner_page.post(url(project, f"/{job_id}/retry-edited"), {"payload": '{"mine":1}'})
+
+    assert answer.status_code == 422
+    assert "This job has not ended yet" in answer.text
+    assert "{&quot;mine&quot;:1}</textarea>" in answer.text
+
+
+def test_cancel_shows_who_asked_when_its_worker_saw_it_and_when_it_ended(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project)
+    job = lease(project)
+    owner_page.post(url(project, f"/{job_id}/cancel"))
+    asked = steps(owner_page, project, job_id)
+    heartbeat(project, job)
+    page = owner_page.get(url(project, f"/{job_id}")).text
+    seen = steps(owner_page, project, job_id)
+    settle(project, job, "failed", error_message="stopped")
+    ended = steps(owner_page, project, job_id)
+
+    assert [done for done, _ in asked] == [True, False, False]
+    assert [done for done, _ in seen] == [True, True, False]
+    assert "by mailer-1:11" in seen[1][1]
+    assert "mailer-1:11 knows that it is to stop. Whatever it answers, the job ends as cancelled" in sentence(
+        page
+    )
+    assert "Its worker knows" in page
+    assert [done for done, _ in ended] == [True, True, True]
+
+
+def test_a_job_that_was_cancelled_before_it_began_has_no_steps(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    owner_page.post(url(project, f"/{job_id}/cancel"))
+
+    assert steps(owner_page, project, job_id) == []
+
+
+def test_a_job_without_a_keeper_that_could_end_it_says_so(owner_page: Client, project: Project) -> None:
+    job_id = add(project, NewJob("send-email", "1", 1, deadline_at_ms=now_ms() + 3_600_000))
+    Job.objects.filter(pk=job_id).update(deadline_at_ms=now_ms() - 1)
+    ran = enqueue(project, "other")
+    lease(project, "other")
+    Job.objects.filter(pk=ran).update(lease_expires_at_ms=now_ms() - 1000)
+    KeeperLease.objects.filter(name="keeper").delete()
+    never = why(owner_page, project, job_id)
+    KeeperLease.objects.create(name="keeper", holder="x", expires_at=datetime.now(UTC) - timedelta(minutes=3))
+    away = why(owner_page, project, ran)
+    KeeperLease.objects.filter(name="keeper").update(expires_at=datetime.now(UTC) + timedelta(minutes=3))
+    there = why(owner_page, project, ran)
+    KeeperLease.objects.filter(name="keeper").delete()
+
+    assert "Its deadline has passed, so it will not run. No keeper has ever run here" in never
+    assert "No keeper has run since 3 min" in away
+    assert "has not been heard for the whole of its lease" in there
+
+
+def test_a_job_of_a_schedule_leads_to_it(owner_page: Client, project: Project) -> None:
+    job = NewJob("report", "1", 1)
+    engines.run(schedules.set_schedule(ProjectId(project.pk), INES, name="nightly:1", job=job, every_s=3600))
+    added = engines.run(schedules.run(ProjectId(project.pk), INES, name="nightly:1"))
+
+    page = owner_page.get(url(project, f"/{added.job_id}")).text
+
+    assert f'<dt>Schedule</dt><dd><a href="/p/{project.slug}/schedules/nightly:1">nightly:1</a></dd>' in page
+
+
+def test_a_job_as_a_call_can_be_copied(owner_page: Client, project: Project) -> None:
+    job = NewJob("send-email", '{"to":"o\'neil"}', 15, priority=0, tags=("eu",), unique=Unique("k"))
+
+    page = unescape(owner_page.get(url(project, f"/{add(project, job)}")).text)
+
+    assert '"payload": {"to":"o\'"\'"\'neil"}, "priority": 0, "tags": ["eu"], "uniqueKey": "k"}' in page
+    assert "client.queue.send(\n    'send-email'," in page
+    assert """{'to': "o'neil"},""" in page
+    assert "priority=0," in page
+
+
+def test_a_job_of_a_hundred_runs_shows_them_page_by_page(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    settle(project, lease(project), "failed", error_message="boom")
+    [attempt] = Attempt.objects.filter(job_id=job_id)
+    Attempt.objects.bulk_create(
+        Attempt(**{**_columns(attempt), "run": run, "traceback": "x" * 10_000}) for run in range(2, 121)
+    )
+    Job.objects.filter(pk=job_id).update(run=120)
+
+    newest = owner_page.get(url(project, f"/{job_id}")).text
+    older = re.search(r'href="([^"]*)#job-runs">70 older runs', newest)[1]
+    second = owner_page.get(url(project, f"/{job_id}") + unescape(older)).text
+    last = owner_page.get(url(project, f"/{job_id}?runs=20")).text
+
+    assert "Run 71 failed" in newest
+    assert "Run 70 failed" not in newest
+    assert newest.count("<summary>Traceback</summary>") == timeline.TRACEBACK_CHARS // 10_000
+    assert "Traceback: show from this run on" in newest
+    assert "Enqueued</b>" not in newest
+    assert older == "?runs=70"
+    assert "Run 70 failed" in second
+    assert "Run 71 failed" not in second
+    assert "Newest runs" in second
+    assert "Enqueued</b>" in last
+    assert owner_page.get(url(project, f"/{job_id}?runs=x")).status_code == 400
+
+
+def _columns(attempt: Attempt) -> dict[str, object]:
+    return {field.attname: getattr(attempt, field.attname) for field in Attempt._meta.concrete_fields}
+
+
+def steps(client: Client, project: Project, job_id: str) -> list[tuple[bool, str]]:
+    """The steps of a cancel: whether each is done, and how it reads."""
+    page = client.get(url(project, f"/{job_id}")).text
+    found = re.search(r'<ol class="ad-cancel".*?</ol>', page, re.DOTALL)
+    items = re.findall(r"<li([^>]*)>(.*?)</li>", found[0], re.DOTALL) if found else []
+    return [("is-done" in css, unescape(re.sub("<[^>]*>", "", text))) for css, text in items]
 
 
 def now_ms() -> int:

@@ -1,5 +1,7 @@
 """The Jobs page: tabs, filters, rows, paging, and what the socket's fragment keeps in place."""
 
+import re
+import time
 import uuid
 
 import pytest
@@ -7,6 +9,7 @@ from django.test import Client
 
 from aerodash import engines
 from aerodash.auth import Actor
+from aerodash.errors import InvalidInput
 from aerodash.ids import ProjectId
 from aerodash.models import Project
 from jobs_admin import batches, filtered, queries
@@ -53,7 +56,7 @@ def test_filters_are_in_the_url(owner_page: Client, project: Project) -> None:
     later = enqueue(project, "send-email", delay_s=3600)
 
     assert rows(owner_page.get(url(project, "?type=send-email")).text) == [later, email]
-    assert rows(owner_page.get(url(project, "?status=due")).text) == [report, email]
+    assert rows(owner_page.get(url(project, "?status=due")).text) == [email, report]
     assert rows(owner_page.get(url(project, "?status=scheduled&type=send-email")).text) == [later]
     nothing = owner_page.get(url(project, "?status=failed&type=send-email")).text
     assert "No job matches these filters" in nothing
@@ -277,7 +280,7 @@ def test_tag_with_too_many_jobs_is_listed_and_says_that_it_is_not_counted(
     page = owner_page.get(url(project, "?tag=eu")).text
 
     assert rows(page) == jobs[::-1]
-    assert "3 of those that match; more than 2 jobs are not counted by tag or batch" in page
+    assert "3 of those that match; more than 2 jobs are not counted by tag, batch or time" in page
     assert 'class="ad-n"' not in page
     assert '<a href="?status=due&amp;tag=eu">due now</a>' in page
 
@@ -372,3 +375,112 @@ def test_retry_of_a_job_whose_unique_key_is_taken_says_so(owner_page: Client, pr
 
     assert "has its unique key" in said
     assert 'data-toast="error"' in said
+
+
+def test_pending_jobs_in_the_order_of_their_next_run(owner_page: Client, project: Project) -> None:
+    later = enqueue(project, delay_s=7200)
+    sooner = enqueue(project, "generate-report", delay_s=60)
+    waits = enqueue(project, priority=9)
+    urgent = enqueue(project, priority=0)
+
+    page = owner_page.get(url(project, "?status=pending&order=next-run")).text
+
+    assert rows(page) == [waits, urgent, sooner, later]
+    assert '<a href="?status=pending&amp;order=next-run" aria-current="true">Next run</a>' in page
+    assert '<a href="?status=failed">' in page, "an order goes where it cannot be"
+    typed = url(project, "?status=pending&type=send-email&order=next-run")
+    assert rows(owner_page.get(typed).text) == [waits, urgent, later]
+    assert rows(owner_page.get(url(project, "?status=due")).text) == [waits, urgent]
+    assert rows(owner_page.get(url(project, "?status=scheduled")).text) == [sooner, later]
+
+
+def test_next_runs_are_paged_also_where_many_are_due_at_once(
+    owner_page: Client, project: Project, project_id: ProjectId, actor: Actor
+) -> None:
+    due_at_ms = time.time_ns() // 1_000_000 + 3_600_000
+    jobs = [add(project, NewJob("send-email", "1", 1, due_at_ms=due_at_ms)) for _ in range(25)]
+
+    first = owner_page.get(url(project, "?status=pending&order=next-run")).text
+    older = re.search(r'href="([^"]+)" rel="next"', first)[1].replace("&amp;", "&")
+    second = owner_page.get(url(project, older)).text
+
+    assert rows(first) + rows(second) == sorted(jobs)
+    assert 'rel="next"' not in second
+    assert 'href="?status=pending&amp;order=next-run" rel="prev"' in second
+    with pytest.raises(InvalidInput):
+        queries.next_runs(project_id, actor, after="1-nonsense")
+
+
+def test_rows_in_the_order_of_next_runs_stay_where_they_are(owner_page: Client, project: Project) -> None:
+    waits, later = enqueue(project), enqueue(project, delay_s=60)
+    lease(project)
+
+    address = url(project, f"?status=pending&order=next-run&shown={waits},{later}")
+    part = owner_page.get(address, headers=HTMX).text
+
+    assert rows(part) == [waits, later]
+    assert "is-gone" in part
+    assert "1 has begun: show what is next" in part
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["order=oldest", "order=next-run", "status=failed&order=next-run", "status=pending&tag=a&order=next-run"],
+)
+def test_order_that_no_index_has_is_refused(owner_page: Client, project: Project, query: str) -> None:
+    assert owner_page.get(url(project, f"?{query}")).status_code == 400
+
+
+def test_pasted_id_leads_to_its_job_and_half_an_id_is_said_to_be_none(
+    owner_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project)
+
+    assert owner_page.get(url(project, f"?id= {job_id.upper()} "))["Location"] == url(project, f"/{job_id}")
+    assert "is no whole job id" in owner_page.get(url(project, f"?id={job_id[-8:]}")).text
+
+
+def test_time_filter_lists_and_counts_what_was_enqueued_then(owner_page: Client, project: Project) -> None:
+    job_id = enqueue(project)
+    failed = enqueue(project, "generate-report", max_retries=0)
+    settle(project, lease(project, "generate-report"), "failed")
+    now = time.time()
+
+    recent = owner_page.get(url(project, "?range=1h")).text
+    typed = owner_page.get(url(project, "?range=24h&type=send-email")).text
+    before = owner_page.get(url(project, f"?from={now - 9000:.0f}&to={now - 3000:.0f}")).text
+    around = owner_page.get(url(project, f"?status=failed&from={now - 9000:.0f}&to={now + 60:.0f}")).text
+
+    assert rows(recent) == [failed, job_id]
+    assert "2 of 2, counted at" in recent
+    assert 'Failed<span class="ad-n">1</span>' in recent
+    assert '<option value="1h" selected>' in recent
+    assert '<a href="?status=due&amp;range=1h">due now</a>' in recent, (
+        "what would take too long has no figure"
+    )
+    assert rows(typed) == [job_id]
+    assert rows(before) == []
+    assert "No job matches these filters" in before
+    assert 'aria-label="Remove the time filter"' in before
+    assert rows(around) == [failed]
+
+
+@pytest.mark.parametrize("query", ["range=sometimes", "from=yesterday&to=today", "from=20&to=10"])
+def test_time_that_is_none_is_refused(owner_page: Client, project: Project, query: str) -> None:
+    assert owner_page.get(url(project, f"?{query}")).status_code == 400
+
+
+def test_rows_can_be_chosen_by_those_who_may_change_them(
+    owner_page: Client, viewer_page: Client, project: Project
+) -> None:
+    job_id = enqueue(project)
+
+    page = owner_page.get(url(project, "?status=pending")).text
+    looks = viewer_page.get(url(project)).text
+
+    box = f'form="chosen" name="job" value="{job_id}"'
+    assert f'<form class="ad-listbar" id="chosen" action="{url(project, "/selected")}">' in page
+    assert f'name="next" value="{url(project, "?status=pending")}"' in page
+    assert "data-select>" in page.split(box)[1].split("</td>")[0]
+    assert 'disabled aria-describedby="why"' in looks.split(box)[1].split("</td>")[0]
+    assert "Retry…" not in looks
