@@ -10,6 +10,8 @@ from aerodash import database
 from aerodash.auth import Actor
 from aerodash.ids import ProjectId
 from aerodash.models import AuditEntry
+from aerodash.realtime import topics
+from aerodash.realtime.publish import publish
 
 SIDE_BYTES = 4096
 
@@ -60,6 +62,7 @@ async def record(
         details={name: _storable(v) if isinstance(v, str) else v for name, v in details.items()},
         request_id=actor.request_id,
     )
+    publish(project, topics.AUDIT)
 
 
 async def latest(project: ProjectId, *, targets: Sequence[str]) -> dict[str, Change]:

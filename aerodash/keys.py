@@ -11,16 +11,20 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error as DatabaseTrouble
+from django.db.models import Q
 from django.utils import timezone
 
 from aerodash import database
 from aerodash.auth import Actor, Scope
-from aerodash.errors import EngineDown, NotAuthenticated
+from aerodash.errors import EngineDown, InvalidInput, NotAuthenticated
 from aerodash.ids import ProjectId
 
 PREFIX = "ac_secret_"
 TRUSTED_FOR_S = 0.9  # a revoked key is refused everywhere within 1 s
 REMEMBERED = 10_000
+NAME_CHARS = 120
+VALID_MOST = 1_000
+"""Keys of one project that are neither revoked nor expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,27 @@ async def create(
 ):
     """Make a key, and note it in the audit log: (the stored ApiKey, its text). The text cannot be had again.
 
-    name: what people will know it by. expires_at: None means never. compat: one of ApiKey.Compat.
-    Raises NotAllowed unless the actor may administrate the project.
+    name: what people will know it by, 1..120 characters. scopes: at least one. expires_at: in the future; None means
+    never. compat: one of ApiKey.Compat.
+    Raises InvalidInput for what is out of bounds, or for one more than VALID_MOST keys; NotAllowed unless the actor may
+    administrate the project.
     """
     from aerodash import audit
 
     actor.require(Scope.ADMIN)
-    key, text = _new(project, name, scopes, expires_at, compat)
-    await database.ask(key.save)()
+    name, may = name.strip(), frozenset(scopes)
+    if not 1 <= len(name) <= NAME_CHARS or not name.isprintable():
+        raise InvalidInput(f"A key's name has 1 to {NAME_CHARS} characters.", field="name")
+    if not may:
+        raise InvalidInput("A key must be allowed something.", field="scopes")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidInput("A key cannot expire in the past.", field="expires")
+    key, text = _new(project, name, may, expires_at, compat)
+    if not await database.ask(_add)(key):
+        raise InvalidInput(
+            f"A project has at most {VALID_MOST:,} valid keys; revoke one that nobody uses first.",
+            field="name",
+        )
     await audit.record(project, actor, verb="key.create", target=_called(key), after=", ".join(key.scopes))
     return key, text
 
@@ -124,6 +141,22 @@ def _new(project: ProjectId, name: str, scopes: Iterable[Scope], expires_at: dat
         compat=compat,
     )
     return key, text
+
+
+def valid(project: ProjectId):
+    """The project's keys that are neither revoked nor expired."""
+    from aerodash.models import ApiKey
+
+    not_over = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return ApiKey.objects.filter(not_over, project_id=project, revoked_at=None)
+
+
+def _add(key) -> bool:
+    """False if the project has as many valid ones as it may."""
+    if valid(key.project_id).count() >= VALID_MOST:
+        return False
+    key.save()
+    return True
 
 
 def _revoke(project: ProjectId, key_id: int):
