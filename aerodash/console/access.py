@@ -87,8 +87,8 @@ async def is_signed_in(user: User, session_key: str) -> bool:
 type View[**P] = Callable[Concatenate[HttpRequest, Access, P], Awaitable[HttpResponse]]
 
 
-def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitable[HttpResponse]]]:
-    """Make `async def view(request, access, …)` a page under p/<slug>/ that needs this right.
+def project_page[**P](*any_of: Scope) -> Callable[[View[P]], Callable[..., Awaitable[HttpResponse]]]:
+    """Make `async def view(request, access, …)` a page under p/<slug>/ that needs this right, or one of these.
 
     Errors of ours that the view raises become pages with the layout intact (see answer.problem).
     """
@@ -107,8 +107,8 @@ def project_page[**P](scope: Scope) -> Callable[[View[P]], Callable[..., Awaitab
             if access is None:
                 raise Http404(f"No project {slug} among those of {user}.")
             request.console = access  # type: ignore[attr-defined]  # read by the context processor
-            if not access.may(scope):
-                return render(request, "console/no_permission.html", {"scope": scope.value}, status=403)
+            if not any(map(access.may, any_of)):
+                return render(request, "console/no_permission.html", {"scope": any_of[0].value}, status=403)
             try:
                 response = await view(request, access, *args, **kwargs)
             except AeroDashError as exc:

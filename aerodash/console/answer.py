@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from aerodash.errors import AeroDashError
@@ -28,11 +29,13 @@ def answer(
     """Render a template, or for htmx its partial of the name `part`.
 
     down: why the page can show nothing now. The template has it as `down`; it decides the status and Retry-After.
+    Django renders it in a thread of its own, after the view: a page takes milliseconds, in which the API would wait.
     """
     template = f"{page}#{part}" if request.htmx else page  # type: ignore[attr-defined]
     if down is None:
-        return render(request, template, context, status=status)
-    return _say_when(render(request, template, {**context, "down": down}, status=down.status), down)
+        return TemplateResponse(request, template, dict(context), status=status)
+    response = TemplateResponse(request, template, {**context, "down": down}, status=down.status)
+    return _say_when(response, down)
 
 
 def problem(request: HttpRequest, exc: AeroDashError) -> HttpResponse:

@@ -128,8 +128,9 @@ async def phone(browser, sign_in_link, live_server_url, project, request) -> Asy
         yield seat
 
 
-# What a browser logs although all is well: leaving a page while its socket opens, and a page that is a 404 by design.
-_EXPECTED = ("WebSocket is closed before the connection is established", "status of 404")
+# What a browser logs although all is well: leaving a page while its socket opens, a page that is a 404 by design, and a
+# form that comes back with what is wrong in it.
+_EXPECTED = ("WebSocket is closed before the connection is established", "status of 404", "status of 422")
 
 
 def _is_complaint(message: ConsoleMessage) -> bool:

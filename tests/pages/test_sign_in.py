@@ -149,7 +149,7 @@ def test_home_leads_to_the_only_project_and_then_to_the_last(project: Project) -
     user = new_user("ines")
     Member.objects.create(project=project, user=user, role=Role.OWNER)
     client = signed_in(user)
-    assert client.get("/")["Location"] == f"/p/{project.slug}/jobs"
+    assert client.get("/")["Location"] == f"/p/{project.slug}/overview"
 
     other = Project.objects.create(slug=f"{project.slug}-b", name="B")
     Member.objects.create(project=other, user=user, role=Role.OWNER)
@@ -158,7 +158,7 @@ def test_home_leads_to_the_only_project_and_then_to_the_last(project: Project) -
     assert other.slug in choice.text
 
     client.get(f"/p/{other.slug}/jobs")
-    assert client.get("/")["Location"] == f"/p/{other.slug}/jobs"
+    assert client.get("/")["Location"] == f"/p/{other.slug}/overview"
 
 
 def test_project_switcher_lists_ones_own_projects_only(project: Project) -> None:

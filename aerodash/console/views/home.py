@@ -10,7 +10,7 @@ from aerodash.console.context import THEME_COOKIE, THEMES
 
 
 async def home(request: HttpRequest) -> HttpResponse:
-    """On to the jobs of the last project, or of the only one; else a list of one's projects."""
+    """On to the overview of the last project, or of the only one; else a list of one's projects."""
     user = await request.auser()
     if not user.is_authenticated:
         return to_sign_in(request)
@@ -19,7 +19,7 @@ async def home(request: HttpRequest) -> HttpResponse:
     last = request.COOKIES.get(LAST_PROJECT_COOKIE, "")
     chosen = last if last in slugs else slugs[0] if len(slugs) == 1 else ""
     if chosen:
-        return HttpResponseRedirect(f"/p/{chosen}/jobs")
+        return HttpResponseRedirect(f"/p/{chosen}/overview")
     return render(request, "console/projects.html", {"members": members, "person": user})
 
 
