@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 
 from channels.db import database_sync_to_async
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import answer
 from aerodash.errors import InvalidInput
 from aerodash.realtime.pages import LiveView, live_url
 from jobs_admin import batches, joblog, queries, waiting
@@ -75,8 +75,7 @@ async def job(request: HttpRequest, access: Access, job_id: str) -> HttpResponse
     if context is None:
         raise Http404("This project has no such job.")
     context["calls"] = calls(context["detail"])
-    part = "#live" if request.htmx else ""  # type: ignore[attr-defined]
-    return render(request, f"jobs_admin/job.html{part}", context)
+    return answer(request, "jobs_admin/job.html", context)
 
 
 @require_safe

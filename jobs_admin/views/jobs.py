@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 
 from aerodash import limits
 from aerodash.auth import Scope
 from aerodash.console import charts
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import answer
 from aerodash.errors import InvalidInput
 from aerodash.realtime.pages import LiveView, live_url
 from aerodash.realtime.shared import once
@@ -198,9 +198,9 @@ async def jobs(request: HttpRequest, access: Access) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
         shown = [one for one in request.GET.get("shown", "").split(",") if one][:SHOWN_MAX]
         context = await database_sync_to_async(fragments, thread_sensitive=False)(access, filters, shown)
-        return render(request, "jobs_admin/jobs.html#live", context)
-    context = await database_sync_to_async(whole, thread_sensitive=False)(access, filters)
-    return render(request, "jobs_admin/jobs.html", context | {"not_an_id": wanted})
+    else:
+        context = await database_sync_to_async(whole, thread_sensitive=False)(access, filters)
+    return answer(request, "jobs_admin/jobs.html", context | {"not_an_id": wanted})
 
 
 def push(view: LiveView) -> str:

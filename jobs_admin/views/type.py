@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from aerodash import instants
 from aerodash.auth import Scope
 from aerodash.console import charts
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import answer
 from aerodash.console.charts import Chart, Series, Window
 from aerodash.realtime.pages import LiveView, live_url
 from aerodash.realtime.shared import once
@@ -74,8 +74,7 @@ async def type_page(request: HttpRequest, access: Access, type: str) -> HttpResp
     check_name(type)
     given = request.GET.dict()
     context = await database_sync_to_async(whole, thread_sensitive=False)(access, type, given)
-    part = "#live" if request.htmx else ""  # type: ignore[attr-defined]
-    return render(request, f"jobs_admin/type.html{part}", context)
+    return answer(request, "jobs_admin/type.html", context)
 
 
 def push(view: LiveView) -> str:

@@ -1,27 +1,23 @@
 """The Types page: what kinds of jobs there are, how each stands, those that need a person first."""
 
-import bisect
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
-from urllib.parse import urlencode
 
 from channels.db import database_sync_to_async
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from aerodash import limits
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
-from aerodash.errors import InvalidInput
+from aerodash.console.answer import answer
 from aerodash.realtime.pages import LiveView, live_url
 from jobs_admin import type_figures
-from jobs_admin.bounds import check_text
 from jobs_admin.records import TypeRow
 from jobs_admin.type_figures import TROUBLES, Place, TypeNow
+from jobs_admin.views import ranked
 
 PAGE = 30
 SHOWN_MAX = 200
@@ -39,48 +35,12 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What the URL says. state: of TROUBLES, "" for all. q: a part of the name. after, before: keys of places."""
-
-    state: str = ""
-    q: str = ""
-    after: str = ""
-    before: str = ""
-
-    @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
-        """Raises InvalidInput for an unknown state: the URL is anybody's."""
-        filters = cls(**{field.name: given.get(field.name, "") for field in fields(cls)})
-        if filters.state not in ("", *TROUBLES):
-            raise InvalidInput(
-                f"{filters.state!r} is no state of a type.", reason="unknown_status", field="state"
-            )
-        check_text("q", filters.q, limits.KEY_BYTES)
-        return filters
-
-    @property
-    def is_first_page(self) -> bool:
-        return not self.after and not self.before
-
-    def url(self, **changes: str) -> str:
-        """The address of the page with something changed; a changed filter begins at the worst type again."""
-        given = {"state": self.state, "q": self.q, **changes}
-        return "?" + urlencode({name: value for name, value in given.items() if value})
-
-    def as_params(self) -> dict[str, str]:
-        return {name: value for name, value in asdict(self).items() if value}
+class Filters(ranked.Filters):
+    states = TROUBLES
+    what = "a type"
 
     def match(self, name: str, trouble: str) -> bool:
         return self.state in ("", trouble) and self.q.strip().lower() in name.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    name: str
-    label: str
-    count: int
-    url: str
-    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +89,11 @@ async def types(request: HttpRequest, access: Access) -> HttpResponse:
         context = await database_sync_to_async(fragments, thread_sensitive=False)(
             access, filters, shown, time.monotonic()
         )
-        return render(request, "jobs_admin/types.html#live", context)
-    context = await database_sync_to_async(whole, thread_sensitive=False)(access, filters, time.monotonic())
-    return render(request, "jobs_admin/types.html", context)
+    else:
+        context = await database_sync_to_async(whole, thread_sensitive=False)(
+            access, filters, time.monotonic()
+        )
+    return answer(request, "jobs_admin/types.html", context)
 
 
 def push(view: LiveView) -> str:
@@ -144,7 +106,7 @@ def whole(access: Access, filters: Filters, since: float) -> dict[str, object]:
     """The context of the page as it is loaded."""
     places = type_figures.roster(access.project_id, access.actor, since=since)
     found = _matching(places, filters)
-    page, newer, older = _page(found, filters)
+    page, previous_url, next_url = ranked.page_of(found, filters, PAGE)
     names = [place.name for place in page]
     lines = _lines(access, names, filters, since)
     return {
@@ -152,8 +114,8 @@ def whole(access: Access, filters: Filters, since: float) -> dict[str, object]:
         "lines": lines,
         "shown_count": len(lines),
         "matching": len(found),
-        "previous_url": filters.url(before=page[0].key) if newer else "",
-        "next_url": filters.url(after=page[-1].key) if older else "",
+        "previous_url": previous_url,
+        "next_url": next_url,
         "live_url": live_url(access, "types", **filters.as_params()),
     }
 
@@ -225,19 +187,6 @@ def _matching(places: Sequence[Place], filters: Filters) -> list[Place]:
     return [place for place in places if filters.match(place.name, place.trouble)]
 
 
-def _page(found: list[Place], filters: Filters) -> tuple[list[Place], bool, bool]:
-    """A page of the places, and whether there are others before and after it."""
-    keys = [place.key for place in found]
-    if filters.before:
-        end = bisect.bisect_left(keys, filters.before)
-        start = max(end - PAGE, 0)
-    else:
-        start = bisect.bisect_right(keys, filters.after) if filters.after else 0
-        end = start + PAGE
-    page = found[start:end]
-    return page, bool(page) and start > 0, bool(page) and end < len(found)
-
-
 def _lines(access: Access, names: Sequence[str], filters: Filters, since: float) -> list[Line]:
     known = type_figures.look(access.project_id, access.actor, names=names, since=since)
     return [
@@ -266,7 +215,7 @@ def _figures(access: Access, filters: Filters, places: Sequence[Place]) -> dict[
         "clear_url": filters.url(state="", q=""),
         "any_state_url": filters.url(state=""),
         "tabs": [
-            Tab(
+            ranked.Tab(
                 name,
                 STATES[name][0] if name else "All",
                 count,

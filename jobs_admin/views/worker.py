@@ -2,10 +2,10 @@
 
 from channels.db import database_sync_to_async
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
+from aerodash.console.answer import answer
 from aerodash.realtime.pages import LiveView, live_url
 from jobs_admin import worker_figures
 from jobs_admin.views.workers import LOOKS, fate_words
@@ -31,8 +31,7 @@ async def worker(request: HttpRequest, access: Access, worker_id: str) -> HttpRe
     context = await database_sync_to_async(content, thread_sensitive=False)(access, worker_id)
     if context is None:
         raise Http404("This project knows no such worker.")
-    part = "#live" if request.htmx else ""  # type: ignore[attr-defined]
-    return render(request, f"jobs_admin/worker.html{part}", context)
+    return answer(request, "jobs_admin/worker.html", context)
 
 
 def push(view: LiveView) -> str:

@@ -1,24 +1,19 @@
 """The Workers page: which processes run jobs, what each runs now, and which were lost."""
 
-import bisect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
-from urllib.parse import urlencode
 
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
-from aerodash import limits
 from aerodash.auth import Scope
 from aerodash.console.access import Access, project_page
-from aerodash.errors import InvalidInput
+from aerodash.console.answer import answer
 from aerodash.realtime.pages import LiveView, live_url
 from jobs_admin import queries, worker_figures
-from jobs_admin.bounds import check_text
+from jobs_admin.views import ranked
 from jobs_admin.worker_figures import LOST_LATELY, STATES, Roll, WorkerNow
 
 PAGE = 30
@@ -35,35 +30,11 @@ LOOKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What the URL says. state: of STATES, "" for all. q: a part of host, id or version. after, before: keys."""
+class Filters(ranked.Filters):
+    """q: a part of a worker's host, id, version, or of a type that it runs."""
 
-    state: str = ""
-    q: str = ""
-    after: str = ""
-    before: str = ""
-
-    @classmethod
-    def of(cls, given: Mapping[str, str]) -> Self:
-        """Raises InvalidInput for an unknown state: the URL is anybody's."""
-        filters = cls(**{field.name: given.get(field.name, "") for field in fields(cls)})
-        if filters.state not in ("", *STATES):
-            raise InvalidInput(
-                f"{filters.state!r} is no state of a worker.", reason="unknown_status", field="state"
-            )
-        check_text("q", filters.q, limits.KEY_BYTES)
-        return filters
-
-    @property
-    def is_first_page(self) -> bool:
-        return not self.after and not self.before
-
-    def url(self, **changes: str) -> str:
-        given = {"state": self.state, "q": self.q, **changes}
-        return "?" + urlencode({name: value for name, value in given.items() if value})
-
-    def as_params(self) -> dict[str, str]:
-        return {name: value for name, value in asdict(self).items() if value}
+    states = STATES
+    what = "a worker"
 
     def match(self, worker: WorkerNow) -> bool:
         wanted = self.q.strip().lower()
@@ -71,15 +42,6 @@ class Filters:
         return self.state in ("", worker.state) and (
             not wanted or any(wanted in text.lower() for text in texts)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    name: str
-    label: str
-    count: int
-    url: str
-    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +84,11 @@ async def workers(request: HttpRequest, access: Access) -> HttpResponse:
         context = await database_sync_to_async(fragments, thread_sensitive=False)(
             access, filters, shown, time.monotonic()
         )
-        return render(request, "jobs_admin/workers.html#live", context)
-    context = await database_sync_to_async(whole, thread_sensitive=False)(access, filters, time.monotonic())
-    return render(request, "jobs_admin/workers.html", context)
+    else:
+        context = await database_sync_to_async(whole, thread_sensitive=False)(
+            access, filters, time.monotonic()
+        )
+    return answer(request, "jobs_admin/workers.html", context)
 
 
 def push(view: LiveView) -> str:
@@ -137,21 +101,14 @@ def whole(access: Access, filters: Filters, since: float) -> dict[str, object]:
     """The context of the page as it is loaded."""
     roll = worker_figures.roll(access.project_id, access.actor, since=since)
     found = [worker for worker in roll.workers if filters.match(worker)]
-    keys = [worker.key for worker in found]
-    if filters.before:
-        end = bisect.bisect_left(keys, filters.before)
-        start = max(end - PAGE, 0)
-    else:
-        start = bisect.bisect_right(keys, filters.after) if filters.after else 0
-        end = start + PAGE
-    page = found[start:end]
+    page, previous_url, next_url = ranked.page_of(found, filters, PAGE)
     return {
         **_figures(access, filters, roll),
         "lines": [Line(worker, gone=False) for worker in page],
         "shown_count": len(page),
         "matching": len(found),
-        "previous_url": filters.url(before=page[0].key) if page and start > 0 else "",
-        "next_url": filters.url(after=page[-1].key) if page and end < len(found) else "",
+        "previous_url": previous_url,
+        "next_url": next_url,
         "live_url": live_url(access, "workers", **filters.as_params()),
     }
 
@@ -203,7 +160,9 @@ def _figures(access: Access, filters: Filters, roll: Roll) -> dict[str, object]:
         "is_filtered": bool(filters.state or filters.q),
         "clear_url": filters.url(state="", q=""),
         "tabs": [
-            Tab(state, state.capitalize() or "All", count, filters.url(state=state), filters.state == state)
+            ranked.Tab(
+                state, state.capitalize() or "All", count, filters.url(state=state), filters.state == state
+            )
             for state, count in numbers.items()
         ],
         "alive": numbers["alive"],
