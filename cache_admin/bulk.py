@@ -21,7 +21,16 @@ from aerodash.realtime import topics
 from aerodash.realtime.publish import publish
 from cache_admin import weights
 from cache_admin.bounds import check_keys, check_prefix, check_ttl
-from cache_admin.engine.contract import CacheEngine, Change, Count, EntryRow, Give, NewExpiry
+from cache_admin.engine.contract import (
+    CacheEngine,
+    Change,
+    Count,
+    EntryRow,
+    ExpireStep,
+    FlushStep,
+    Give,
+    NewExpiry,
+)
 from cache_admin.templatetags.cache_ui import visible
 
 KIND = "cache.expire"
@@ -222,7 +231,7 @@ async def start(
 
 async def step(project: ProjectId, params: Json, cursor: Json | None) -> Step:
     """One step of the operation: the next 100 keys. Raises EngineDown."""
-    standing = {"upTo": params["upTo"]} if cursor is None else cursor
+    up_to, after = place(params, cursor)
     rule = Rule(
         Change(str(params["change"])), int(str(params["ttlSeconds"])), int(str(params["spreadSeconds"]))
     )
@@ -230,12 +239,12 @@ async def step(project: ProjectId, params: Json, cursor: Json | None) -> Step:
         project,
         str(params["prefix"]),
         _expiry(rule, int(str(params["fromMs"]))),
-        up_to=int(str(standing["upTo"])),
-        after=str(standing["after"]) if "after" in standing else None,
+        up_to=up_to,
+        after=after,
         limit=STEP_KEYS,
     )
     return Step(
-        None if taken.last is None else {"after": taken.last, "upTo": taken.up_to},
+        cursor_of(taken),
         done=taken.changed,
         skipped=taken.looked_at - taken.changed,
         result={"revision": taken.revision},
@@ -248,6 +257,17 @@ def words(params: Json) -> Words:
     if not prefix:
         return Words("Changing", "Changed", "when every key expires", left=left)
     return Words("Changing", "Changed", "when the keys expire under", visible(prefix), left=left)
+
+
+def place(params: Json, cursor: Json | None) -> tuple[int, str | None]:
+    """Where a step of an operation on a range begins: up to which n of the project's revision, and after which key."""
+    standing = {"upTo": params["upTo"]} if cursor is None else cursor
+    return int(str(standing["upTo"])), str(standing["after"]) if "after" in standing else None
+
+
+def cursor_of(taken: FlushStep | ExpireStep) -> Json | None:
+    """Where the step after this one begins, None at the range's end; place reads it."""
+    return None if taken.last is None else {"after": taken.last, "upTo": taken.up_to}
 
 
 def tell(project: ProjectId, *, flags: bool) -> None:

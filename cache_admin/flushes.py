@@ -11,7 +11,7 @@ from aerodash.errors import EngineDown
 from aerodash.ids import ProjectId
 from aerodash.operations.kinds import Json, Kind, Step, Words
 from aerodash.operations.record import Operation
-from cache_admin.bulk import Range, holds_flags, tell, to_its_end
+from cache_admin.bulk import Range, cursor_of, holds_flags, place, tell, to_its_end
 from cache_admin.engine.contract import CacheEngine
 from cache_admin.templatetags.cache_ui import visible
 
@@ -63,16 +63,12 @@ async def ended(project: ProjectId, started: Operation) -> Flushed:
 
 async def step(project: ProjectId, params: Json, cursor: Json | None) -> Step:
     """One step of the operation: the next 250 keys. Raises EngineDown."""
-    standing = {"upTo": params["upTo"]} if cursor is None else cursor
+    up_to, after = place(params, cursor)
     taken = await _engine().flush_step(
-        project,
-        str(params["prefix"]),
-        up_to=int(str(standing["upTo"])),
-        after=str(standing["after"]) if "after" in standing else None,
-        limit=STEP_KEYS,
+        project, str(params["prefix"]), up_to=up_to, after=after, limit=STEP_KEYS
     )
     return Step(
-        None if taken.last is None else {"after": taken.last, "upTo": taken.up_to},
+        cursor_of(taken),
         done=taken.removed,
         skipped=taken.looked_at - taken.removed,
         result={"revision": taken.revision},

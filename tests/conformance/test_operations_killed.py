@@ -1,47 +1,17 @@
 """Real keepers in processes of their own: one is killed in the middle of long work, another goes on with it."""
 
 import itertools
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-
-import pytest
-from django.conf import settings
+from collections.abc import Callable
 
 from aerodash import engines
-from aerodash.models import KeeperLease
 from aerodash.models import Operation as Row
 from cache_admin import bulk, flushes, queries, services
 from cache_admin.bulk import Change, Rule
-from tests.fixtures import database_url
 
 KEYS = 60_000
 EXTENDED_KEYS = 15_000
 PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def start_keeper(tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    KeeperLease.objects.all().delete()
-    environment = {
-        **os.environ,
-        "AERODASH_DATA": str(tmp_path),
-        "DATABASE_URL": database_url(),
-        "VALKEY_URL": settings.VALKEY_URL,
-    }
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "aerodash", "keeper"]
-        started.append(subprocess.Popen(command, env=environment, start_new_session=True))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

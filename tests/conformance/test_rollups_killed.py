@@ -1,46 +1,17 @@
 """A keeper in a process of its own is killed while it adds figures: what it had not added is added once."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 
-import pytest
-from django.conf import settings
 from django.db.models import Sum
 
-from aerodash.models import KeeperLease, RollupBucket, RollupDelta
+from aerodash.models import RollupBucket, RollupDelta
 from aerodash.rollups import store
 from aerodash.rollups.cells import Cell
 from aerodash.rollups.steps import FINEST_S, RESOLUTIONS, floor
 from aerodash.rollups.tally import Delta, deltas_of
-from tests.fixtures import database_url
 
 ROWS = 2_000
 PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def start_keeper(tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    KeeperLease.objects.all().delete()
-    environment = {
-        **os.environ,
-        "AERODASH_DATA": str(tmp_path),
-        "DATABASE_URL": database_url(),
-        "VALKEY_URL": settings.VALKEY_URL,
-    }
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "aerodash", "keeper"]
-        started.append(subprocess.Popen(command, env=environment, start_new_session=True))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
 
 
 def test_what_a_killed_keeper_had_not_added_is_added_once(project_id, start_keeper):
