@@ -23,7 +23,7 @@ async def test_a_key_is_made_and_revoked_and_the_log_says_so(seat) -> None:
     await other.close()
 
     await seat.page.get_by_role("link", name="newer change").click()
-    await seat.page.get_by_role("link", name="created API key").first.click()
+    await seat.page.get_by_role("link", name="created key").first.click()
     await expect(seat.page.get_by_role("heading", level=1)).to_contain_text("mailer")
     await _check(seat)
 

@@ -49,7 +49,7 @@ _SAYS = {
     "schedule.set": "set schedule", "schedule.run": "ran schedule", "schedule.delete": "deleted schedule",
     "schedule.pause": "paused schedule", "schedule.resume": "resumed schedule",
     "batch.cancel": "cancelled batch", "batch.retry": "retried batch", "batch.seal": "sealed batch",
-    "key.create": "created API key", "key.revoke": "revoked API key", "key.compat": "changed API key",
+    "key.create": "created", "key.revoke": "revoked", "key.compat": "changed",
     "member.add": "let in", "member.role": "changed the role of", "member.remove": "removed",
     "demo.seed": "made the sample data of", "audit.export": "exported the audit log of",
 }  # fmt: skip
