@@ -6,7 +6,7 @@ A form that is sent without its CSRF token is refused before the link is used up
 import logging
 import re
 
-_TOKEN = re.compile(r"(/sign-in/)[^/?#\\s\"']+")
+_TOKEN = re.compile(r"""(/sign-in/)[^/?#\s"']+""")
 _LOGGERS = ("django.request", "django.security.csrf", "django.server")
 
 

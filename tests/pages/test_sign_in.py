@@ -104,6 +104,15 @@ def test_link_that_is_gone_is_not_in_the_log_either(caplog: pytest.LogCaptureFix
     assert "no-such-token" not in caplog.text
 
 
+@pytest.mark.parametrize("token", ["sIgyr-DAFLm_tMbnEYH6", "aasbb", "back-slash", "n0"])
+def test_nothing_of_a_link_is_in_the_log_whatever_its_letters(
+    caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    Client().get(f"/sign-in/{token}")
+
+    assert [line for line in caplog.messages if "/sign-in/" in line] == ["Gone: /sign-in/…"]
+
+
 def test_link_is_kept_as_a_digest_only() -> None:
     token = links.mint(new_user("ines"))
 
